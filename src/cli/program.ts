@@ -1,0 +1,1 @@
+export async function runCommand(_args: readonly string[]): Promise<void> {}

@@ -1,0 +1,39 @@
+/** Durations as Go and Prometheus write them: `300ms`, `1h30m`, `1.5s`, `30d`. */
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+const WHOLE = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|w))+$/;
+const PART = /(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)/g;
+
+/** Milliseconds, or null when `text` is no duration. `0` needs no unit, as in Go. Negative durations do not exist here. */
+export function parseDuration(text: string): number | null {
+  if (text === '0') return 0;
+  if (!WHOLE.test(text)) return null;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(PART))
+    total += Number(amount) * (UNITS[unit ?? ''] ?? Number.NaN);
+  return Number.isSafeInteger(Math.round(total)) ? total : null;
+}
+
+/** The shortest exact form in the units above: 90000 is `1m30s`. */
+export function formatDuration(milliseconds: number): string {
+  if (milliseconds === 0) return '0s';
+  let rest = milliseconds;
+  let text = '';
+  for (const unit of ['d', 'h', 'm', 's', 'ms'] as const) {
+    const size = UNITS[unit] ?? 1;
+    const count = unit === 'ms' ? rest : Math.floor(rest / size);
+    if (count > 0) text += `${count}${unit}`;
+    rest -= count * size;
+  }
+  return text;
+}

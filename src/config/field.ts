@@ -1,0 +1,93 @@
+import { formatDuration, parseDuration } from './duration.ts';
+
+/** What a value of the file must be. `accepts` completes the sentence "accepted: …". */
+export interface Field<T> {
+  readonly accepts: string;
+  /** Undefined where the key has no default and must be given. */
+  readonly initial: T | undefined;
+  /** Undefined when `raw` is not acceptable. */
+  read(raw: unknown): T | undefined;
+  /** As the file would write it; `config show` prints it. */
+  show(value: T): unknown;
+}
+
+const same = (value: unknown): unknown => value;
+
+export function text(initial: string): Field<string> {
+  return {
+    accepts: 'a string',
+    initial,
+    read: (raw) => (typeof raw === 'string' ? raw : undefined),
+    show: same,
+  };
+}
+
+export function flag(initial: boolean): Field<boolean> {
+  return {
+    accepts: 'true or false',
+    initial,
+    read: (raw) => (typeof raw === 'boolean' ? raw : undefined),
+    show: same,
+  };
+}
+
+export function whole(initial: number, least: number, most: number): Field<number> {
+  return {
+    accepts: `a whole number from ${least} to ${most}`,
+    initial,
+    read: (raw) =>
+      typeof raw === 'number' && Number.isInteger(raw) && raw >= least && raw <= most ? raw : undefined,
+    show: same,
+  };
+}
+
+export function choice<const T extends string>(initial: T, ...values: readonly T[]): Field<T> {
+  return {
+    accepts: values.map((value) => JSON.stringify(value)).join(', '),
+    initial,
+    read: (raw) => values.find((value) => value === raw),
+    show: same,
+  };
+}
+
+/** Milliseconds inside the program, `"1h30m"` in the file. Bounds are inclusive. */
+export function duration(initial: string, least: string, most: string): Field<number> {
+  const from = parseDuration(least) ?? 0;
+  const to = parseDuration(most) ?? Number.MAX_SAFE_INTEGER;
+  return {
+    accepts: `a duration from "${least}" to "${most}", such as "300ms", "30s", "1h30m"`,
+    initial: parseDuration(initial) ?? undefined,
+    read: (raw) => {
+      const parsed = typeof raw === 'string' ? parseDuration(raw) : null;
+      return parsed !== null && parsed >= from && parsed <= to ? parsed : undefined;
+    },
+    show: formatDuration,
+  };
+}
+
+export function texts(initial: readonly string[]): Field<readonly string[]> {
+  return {
+    accepts: 'a list of non-empty strings',
+    initial,
+    read: (raw) =>
+      Array.isArray(raw) && raw.every((item) => typeof item === 'string' && item !== '') ? raw : undefined,
+    show: same,
+  };
+}
+
+/** Header names and their values. The values can be credentials, so they are never shown. */
+export function secrets(initial: Readonly<Record<string, string>>): Field<Readonly<Record<string, string>>> {
+  return {
+    accepts: 'a table of strings, such as { authorization = "Bearer …" }',
+    initial,
+    read: (raw) =>
+      isTable(raw) && Object.values(raw).every((value) => typeof value === 'string')
+        ? (raw as Record<string, string>)
+        : undefined,
+    show: (value) => Object.fromEntries(Object.keys(value).map((name) => [name, '***'])),
+  };
+}
+
+export function isTable(raw: unknown): raw is Record<string, unknown> {
+  return typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date);
+}

@@ -1,0 +1,176 @@
+import type { Config } from '../config/schema.ts';
+import type { Level } from '../log/line.ts';
+import type { Log } from '../log/log.ts';
+import { decide, decideInvalid } from '../policy/decide.ts';
+import { fallBack } from '../policy/decision.ts';
+import { decisionJson } from '../policy/decision-json.ts';
+import type { Decision, Failure, Request, Source } from '../policy/types.ts';
+import { askPortal } from '../portal/ask.ts';
+import { beginSession, sessionIdOf } from '../state/sessions.ts';
+import type { State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
+import type { HookSession } from './environment.ts';
+import { uptime } from './leave.ts';
+import { openState, reportStateLost } from './open-state.ts';
+
+/**
+ * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the start of
+ * the process, whatever the state, the portal or the network do.
+ * @returns the exit status: 0 lets the user in, 1 does not.
+ */
+export async function connect(
+  session: HookSession,
+  invalid: string | null,
+  config: Config,
+  log: Log,
+): Promise<number> {
+  const request: Request = { ...session, sessionId: sessionIdOf(session.ocservId, Date.now()) };
+  const answered = { tooLate: false };
+  const deadline = atDeadline(request, config);
+  try {
+    const decision = await Promise.race([
+      decideInTime(request, session, invalid, config, log, answered, deadline.know),
+      deadline.passed,
+    ]);
+    answered.tooLate = true;
+    return conclude(decision, request, config, log);
+  } finally {
+    deadline.cancel();
+  }
+}
+
+async function decideInTime(
+  request: Request,
+  session: HookSession,
+  invalid: string | null,
+  config: Config,
+  log: Log,
+  answered: { readonly tooLate: boolean },
+  know: (decision: Decision) => void,
+): Promise<Decision> {
+  const patience = Math.min(1_000, config.hook.deadline / 4);
+  const state = await openState(config, log, { patience, durable: false });
+  const means = {
+    config,
+    state,
+    bypassCache: false,
+    onStateLost: reportStateLost(log, config),
+    onProvisional: know,
+    record: (tx: Transaction, decision: Decision) => {
+      // The deadline has answered for us: nothing may be recorded any more, least of all a connected session.
+      if (answered.tooLate) throw new Error('answered by the deadline');
+      recordSession(tx, decision, request, session, config);
+    },
+    askPortal: () => askPortal(config, request, uptime()),
+  };
+  if (invalid !== null) return decideInvalid(invalid, means);
+  const { decision, failure } = await decide(request, means);
+  if (failure !== null) reportFailure(log, failure, request);
+  if (state !== null) reportUnrecorded(log, state, request);
+  return decision;
+}
+
+/** A session begins in the transaction that lets it in. */
+function recordSession(
+  tx: Transaction,
+  decision: Decision,
+  request: Request,
+  session: HookSession,
+  config: Config,
+): void {
+  if (!isLetIn(decision, config)) return;
+  beginSession(tx, {
+    ...request,
+    ocservId: session.ocservId,
+    source: decision.source,
+    routes: decision.routes,
+    dnsServers: decision.dnsServers,
+    metadata: session.metadata,
+  });
+}
+
+/** In observe mode the decision is made, logged and recorded, and everybody gets in. */
+function isLetIn(decision: Decision, { hook }: Config): boolean {
+  return decision.allowed || hook.mode === 'observe';
+}
+
+function conclude(decision: Decision, request: Request, config: Config, log: Log): number {
+  const letIn = isLetIn(decision, config);
+  log.line(levelOf(decision, letIn), decision.allowed ? 'connect allowed' : 'connect denied', {
+    ...decisionJson(decision, request, config, uptime()),
+    session_id: request.sessionId,
+    vhost: request.vhost,
+    vpn_ip: request.vpnIp,
+    device: request.device,
+    ...(config.hook.mode === 'observe' ? { mode: 'observe', let_in: letIn } : {}),
+  });
+  return letIn ? 0 : 1;
+}
+
+const LEVEL: Readonly<Record<Source, Level>> = {
+  portal: 'info',
+  cache: 'info',
+  stale: 'warn',
+  'fail-open': 'warn',
+  'fail-close': 'warn',
+  invalid: 'warn',
+  'rate-limit': 'warn',
+  emergency: 'error',
+};
+
+function levelOf(decision: Decision, letIn: boolean): Level {
+  return letIn && !decision.allowed ? 'warn' : LEVEL[decision.source];
+}
+
+function reportFailure(log: Log, failure: Failure, request: Request): void {
+  log.line(failure.misconfigured ? 'error' : 'warn', 'the portal could not be asked', {
+    code: failure.code,
+    error: failure.detail,
+    ...(failure.cure === '' ? {} : { cure: failure.cure }),
+    username: request.username,
+    session_id: request.sessionId,
+  });
+}
+
+function reportUnrecorded(log: Log, state: State, request: Request): void {
+  if (state.unrecorded === null) return;
+  log.error('the state could not be written: this decision and its session are not recorded', {
+    reason: state.unrecorded,
+    cure: 'see the free space, the mount and the processes that hold it',
+    username: request.username,
+    session_id: request.sessionId,
+  });
+}
+
+/** The last resort: by then the best decision that can be made from what is known so far. */
+function atDeadline(
+  request: Request,
+  config: Config,
+): { passed: Promise<Decision>; know: (decision: Decision) => void; cancel: () => void } {
+  let timer: NodeJS.Timeout;
+  let known: Decision | null = null;
+  const passed = new Promise<Decision>((resolve) => {
+    timer = setTimeout(() => resolve(known ?? withNothing(request, config)), config.hook.deadline - uptime());
+  });
+  return {
+    passed,
+    know: (decision) => {
+      known = decision;
+    },
+    cancel: () => clearTimeout(timer),
+  };
+}
+
+function withNothing(request: Request, config: Config): Decision {
+  const failure: Failure = {
+    code: 'DEADLINE_EXCEEDED',
+    detail: 'hook.deadline passed before anything could be asked',
+    cure: '',
+    counts: 'no',
+    misconfigured: false,
+  };
+  return {
+    ...fallBack(undefined, null, request, 'unavailable', failure, { config, bypassCache: false }),
+    cache: { state: 'unavailable', ageSeconds: null },
+  };
+}

@@ -1,0 +1,37 @@
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../log/log.ts';
+import { updateSession } from '../state/sessions.ts';
+import { StateUnusable } from '../state/unusable.ts';
+import type { HookSession } from './environment.ts';
+import { figures } from './figures.ts';
+import { openState } from './open-state.ts';
+
+const PATIENCE_MS = 1_000;
+
+/**
+ * The client told its host name or moved to DTLS: noted on its session. It never blocks anybody.
+ * @returns the exit status: 0 unless the state could not take it. ocserv ignores it.
+ */
+export async function hostUpdate(session: HookSession, config: Config, log: Log): Promise<number> {
+  const state = await openState(config, log, { patience: PATIENCE_MS, durable: false });
+  if (state === null) return 1;
+  try {
+    const sessionId = await state.step((tx) => updateSession(tx, session, session.metadata));
+    if (state.unrecorded !== null) {
+      log.warn('host-update not recorded', { reason: state.unrecorded, ...figures(session, null) });
+      return 1;
+    }
+    if (sessionId === null)
+      log.info('host-update of a session that is not on record', figures(session, null));
+    else log.debug('host-update recorded', { session_id: sessionId, ...figures(session, null) });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof StateUnusable)) throw error;
+    log.warn('host-update not recorded', {
+      reason: error.message,
+      cure: error.cure,
+      ...figures(session, null),
+    });
+    return 1;
+  }
+}

@@ -1,0 +1,103 @@
+import { ConfigError, configFile, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { DEFAULT_LOG, Log } from '../log/log.ts';
+import { connect } from './connect.ts';
+import { disconnect } from './disconnect.ts';
+import { type HookCall, readCall } from './environment.ts';
+import { figures } from './figures.ts';
+import { hostUpdate } from './host-update.ts';
+import { leave, uptime } from './leave.ts';
+
+/** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/main.ts. */
+const FAULT = 1;
+const UNUSABLE = 2;
+const TERMINATED = 5;
+
+/** Milliseconds that the log may still take once the answer stands. */
+const FLUSH_MS = 250;
+
+type Served = Exclude<HookCall, { reason: 'refused' }>;
+
+/** One call of ocserv's, from its environment to the exit status. */
+export async function runHook(): Promise<void> {
+  let final: number | null = null;
+  let log = new Log(DEFAULT_LOG);
+  let config: Config | null = null;
+  const call = readCall(process.env);
+
+  // ocserv waits for a connect that it told to end, so it ends at once; a status other than 0 tells it that no session
+  // came up. Once the answer stands it stands; and a disconnect happens only once, so it is not given up at all.
+  process.on('SIGTERM', () => {
+    if (process.env['REASON'] === 'connect' && final === null) leave(TERMINATED);
+  });
+  const fault = (error: unknown): void => {
+    if (final !== null) return;
+    const letIn = call.reason === 'connect' && config !== null && letsInOnFault(config);
+    log.error(letIn ? 'internal fault: let in by the configuration' : 'internal fault', {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      ...(call.reason === 'refused' ? {} : figuresOf(call)),
+    });
+    void end(letIn ? 0 : FAULT);
+  };
+  process.on('uncaughtException', fault);
+  process.on('unhandledRejection', fault);
+
+  try {
+    if (call.reason === 'refused') {
+      log.error(call.why, { reason: process.env['REASON'], cure: call.cure, ...rawFigures() });
+      return await end(UNUSABLE);
+    }
+    config = await loadConfig(configFile());
+    log = new Log(config.log);
+    await end(await serve(call, config, log));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) return fault(error);
+    for (const problem of error.problems) log.error('configuration error', { error: problem });
+    log.error('the configuration cannot be used: nothing was asked or recorded', {
+      ...(call.reason === 'refused' ? {} : figuresOf(call)),
+      cure: 'mend it; ocagent-hook config check names every error',
+    });
+    await end(UNUSABLE);
+  }
+
+  async function end(code: number): Promise<void> {
+    final ??= code;
+    const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - uptime());
+    await log.flush(Math.min(FLUSH_MS, left));
+    leave(final);
+  }
+}
+
+function serve(call: Served, config: Config, log: Log): Promise<number> {
+  switch (call.reason) {
+    case 'connect':
+      return connect(call.session, call.invalid, config, log);
+    case 'disconnect':
+      return disconnect(call.session, call.stats, config, log);
+    case 'host-update':
+      return hostUpdate(call.session, config, log);
+  }
+}
+
+function letsInOnFault({ hook, resilience }: Config): boolean {
+  return hook.mode === 'observe' || resilience.fail_mode === 'open';
+}
+
+function figuresOf(call: Served): Record<string, unknown> {
+  return { reason: call.reason, ...figures(call.session, call.reason === 'disconnect' ? call.stats : null) };
+}
+
+/** A call that lacks what it needs: whatever ocserv did set, so that nothing is lost. */
+function rawFigures(): Record<string, string | undefined> {
+  const names = [
+    'USERNAME',
+    'GROUPNAME',
+    'VHOST',
+    'ID',
+    'IP_REAL',
+    'IP_REMOTE',
+    'STATS_BYTES_IN',
+    'STATS_BYTES_OUT',
+  ];
+  return Object.fromEntries([...names, 'STATS_DURATION'].map((name) => [name, process.env[name]]));
+}

@@ -1,0 +1,40 @@
+/** What one line says besides its message. Undefined fields are left out. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** One line of JSON: `time`, `level`, `msg`, then the fields in the order given. */
+export function jsonLine(time: Date, level: Level, message: string, fields: Fields): string {
+  return `${printable(JSON.stringify({ time: time.toISOString(), level, msg: message, ...fields }, bounded))}\n`;
+}
+
+/** `time LEVEL message key=value …`: a value that is more than a word stands in quotes, escaped as in JSON. */
+export function textLine(time: Date, level: Level, message: string, fields: Fields): string {
+  const words = Object.entries(fields)
+    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+    .map(([key, value]) => `${key}=${word(value)}`);
+  return `${[time.toISOString(), level.toUpperCase().padEnd(5), message, ...words].join(' ')}\n`;
+}
+
+function word(value: unknown): string {
+  if (typeof value === 'string' && /^[\w.:@/+-]+$/.test(value)) return value;
+  return printable(JSON.stringify(value, bounded));
+}
+
+/** Characters of one value past which a line is no longer one that a person reads, nor one write an atomic one. */
+const LONGEST = 512;
+
+function bounded(_key: string, value: unknown): unknown {
+  return typeof value === 'string' && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
+}
+
+/**
+ * JSON leaves characters as they are that a terminal or a log viewer acts on: C1 controls, separators that start a
+ * new line, and marks that turn the direction of text. A username can hold them all.
+ */
+function printable(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

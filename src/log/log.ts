@@ -1,0 +1,95 @@
+import { constants, openSync, write } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+import { type Fields, jsonLine, type Level, textLine } from './line.ts';
+
+const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+const STDERR = 2;
+
+/**
+ * The log: one line an event, each one write, so that lines of many processes do not mix. Writing happens on a thread
+ * of libuv's: a reader that is slow or gone holds up a line, never a decision (contract/cli.md, "Exit codes").
+ */
+export class Log {
+  readonly #config: Config['log'];
+  readonly #fd: number;
+  #pending: Promise<void> = Promise.resolve();
+
+  constructor(config: Config['log']) {
+    this.#config = config;
+    this.#fd = STDERR;
+    if (config.file === '') return;
+    try {
+      // NONBLOCK: a named pipe without a reader must not hold us up at open.
+      const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+      this.#fd = openSync(config.file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
+    } catch (error) {
+      this.error('the log file cannot be opened; logging to stderr instead', {
+        file: config.file,
+        error: (error as Error).message,
+        cure: 'see that its folder exists and can be written, or correct log.file',
+      });
+    }
+  }
+
+  debug(message: string, fields: Fields = {}): void {
+    this.line('debug', message, fields);
+  }
+
+  info(message: string, fields: Fields = {}): void {
+    this.line('info', message, fields);
+  }
+
+  warn(message: string, fields: Fields = {}): void {
+    this.line('warn', message, fields);
+  }
+
+  error(message: string, fields: Fields = {}): void {
+    this.line('error', message, fields);
+  }
+
+  line(level: Level, message: string, fields: Fields): void {
+    if (RANK[level] < RANK[this.#config.level]) return;
+    const format = this.#config.format === 'json' ? jsonLine : textLine;
+    const bytes = Buffer.from(format(new Date(), level, message, fields));
+    this.#pending = this.#pending.then(() => writeAll(this.#fd, bytes));
+  }
+
+  /** Waits until all lines are out, at most `limit` milliseconds: what is not by then is lost, and nothing else. */
+  async flush(limit: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      this.#pending,
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, limit);
+      }),
+    ]);
+    clearTimeout(timer);
+  }
+}
+
+/** Before the configuration is known, and when it cannot be. */
+export const DEFAULT_LOG: Config['log'] = { level: 'info', format: 'json', file: '' };
+
+const RETRIES = 50;
+const RETRY_MS = 5;
+
+/** Never fails: a log that cannot be written has no place where that could be told. */
+async function writeAll(fd: number, bytes: Buffer): Promise<void> {
+  let rest = bytes;
+  for (let tries = 0; rest.length > 0 && tries < RETRIES; tries++) {
+    const written = await writeSome(fd, rest);
+    if (written === null) return;
+    rest = rest.subarray(written);
+    if (written === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** How many bytes went out; 0 when the reader is not ready; null when it is gone. */
+function writeSome(fd: number, bytes: Buffer): Promise<number | null> {
+  return new Promise((resolve) => {
+    write(fd, bytes, 0, bytes.length, null, (error, written) => {
+      if (error === null) resolve(written);
+      else resolve(error.code === 'EAGAIN' || error.code === 'EINTR' ? 0 : null);
+    });
+  });
+}

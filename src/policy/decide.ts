@@ -1,0 +1,182 @@
+import { type Admission, admit } from '../resilience/circuit-breaker.ts';
+import { freshness } from '../resilience/freshness.ts';
+import type { Instant } from '../resilience/instant.ts';
+import { loadBreaker, saveBreaker } from '../state/breaker.ts';
+import { noteContact } from '../state/contact.ts';
+import { count } from '../state/counters.ts';
+import { findDecision, type KeptDecision, touchDecision } from '../state/decisions.ts';
+import { nextInSequence } from '../state/sequence.ts';
+import type { State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
+import { StateUnusable } from '../state/unusable.ts';
+import { type Conditions, fallBack, fromAnswer, fromEntry, undecided } from './decision.ts';
+import { breakerRules, freshnessRules } from './rules.ts';
+import { keepAnswer, settleBreaker } from './settle.ts';
+import type { Decision, Failure, PortalResult, Request } from './types.ts';
+
+/** What a decision needs from outside. */
+export interface Means extends Conditions {
+  /** Null when it cannot be used; why was reported when it was opened. */
+  readonly state: State | null;
+  readonly askPortal: () => Promise<PortalResult>;
+  /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
+  readonly record: (tx: Transaction, decision: Decision) => void;
+  readonly onStateLost: (error: StateUnusable) => void;
+  /** Told what the decision would be if nothing more became known: a deadline that cuts in answers with that. */
+  readonly onProvisional: (decision: Decision) => void;
+}
+
+export interface Decided {
+  readonly decision: Decision;
+  /** Why the portal could not answer; null when it did or was not asked. */
+  readonly failure: Failure | null;
+}
+
+/** What the first step leaves for the second. */
+interface Asking {
+  readonly admission: Admission | null;
+  readonly asked: number | null;
+  readonly breaker: Decision['breaker'];
+  /** The entry as last seen, for the case that the state is lost in between. */
+  readonly remembered: KeptDecision | undefined;
+  readonly seenAt: Instant | null;
+}
+
+const WITHOUT_STATE: Asking = {
+  admission: null,
+  asked: null,
+  breaker: 'unavailable',
+  remembered: undefined,
+  seenAt: null,
+};
+
+/**
+ * The one place that makes a decision: cache → breaker → portal → fail mode (design: "The way of a connect").
+ * Two short transactions with the portal's call between them; one when it need not be asked.
+ */
+export async function decide(request: Request, means: Means): Promise<Decided> {
+  const first = await orNull(means, (tx) => consult(tx, request, means));
+  if (first !== null && 'decision' in first) return { decision: first.decision, failure: null };
+
+  const asking = first ?? WITHOUT_STATE;
+  const result = await means.askPortal();
+  const failure = 'failure' in result ? result.failure : null;
+  const alone = concludeAlone(request, asking, result, means);
+  means.onProvisional(alone);
+
+  const final =
+    first === null ? null : await orNull(means, (tx) => conclude(tx, request, asking, result, means));
+  return { decision: final ?? alone, failure };
+}
+
+/** A value that is present but invalid is denied without asking anybody. It is a decision, so it is counted as one. */
+export async function decideInvalid(
+  reason: string,
+  means: Omit<Means, 'askPortal' | 'bypassCache' | 'onProvisional'>,
+): Promise<Decision> {
+  const decision: Decision = { ...undecided('miss', 'unavailable'), source: 'invalid', reason };
+  const seen = await orNull(means, (tx) => {
+    const current = {
+      ...decision,
+      breaker: admit(loadBreaker(tx), breakerRules(means.config), tx.now).state.kind,
+    };
+    return finish(tx, current, means);
+  });
+  return seen ?? { ...decision, cache: { state: 'unavailable', ageSeconds: null } };
+}
+
+/** First step: answered from the cache, refused by the breaker (then the fail mode answers), or off to the portal. */
+function consult(tx: Transaction, request: Request, means: Means): { decision: Decision } | Asking {
+  const { config } = means;
+  const entry = findDecision(tx, request);
+  const before = loadBreaker(tx);
+  const asked = admit(before, breakerRules(config), tx.now);
+  const breaker = asked.state.kind;
+
+  if (
+    entry !== undefined &&
+    !means.bypassCache &&
+    freshness(entry, freshnessRules(config), tx.now) === 'fresh'
+  ) {
+    touchDecision(tx, request);
+    return { decision: finish(tx, { ...fromEntry(entry, 'hit', tx.now), source: 'cache', breaker }, means) };
+  }
+
+  count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
+  saveBreaker(tx, before, asked.state);
+  if (asked.admission === null) {
+    return { decision: finish(tx, fallBack(entry, tx.now, request, breaker, null, means), means) };
+  }
+  return {
+    // A trial that could not be recorded is none: the portal is asked all the same, and the breaker left alone.
+    admission: tx.writable ? asked.admission : null,
+    asked: nextInSequence(tx),
+    breaker,
+    remembered: entry,
+    seenAt: tx.now,
+  };
+}
+
+/** Second step: what the portal's answer, or its absence, changes. */
+function conclude(
+  tx: Transaction,
+  request: Request,
+  asking: Asking,
+  result: PortalResult,
+  means: Means,
+): Decision {
+  const { config } = means;
+  settleBreaker(tx, request.username, asking.admission, result, config);
+  if ('failure' in result) {
+    if (result.failure.code !== 'LOCAL') noteContact(tx, `${result.failure.code}: ${result.failure.detail}`);
+    const entry = findDecision(tx, request);
+    return finish(tx, fallBack(entry, tx.now, request, asking.breaker, result.failure, means), means);
+  }
+  noteContact(tx, null);
+  keepAnswer(tx, request, result.answer, asking.asked, config);
+  return finish(tx, fromAnswer(result.answer, asking.breaker, means), means);
+}
+
+/** The second step without the state: nothing is recorded, and what was read before is all there is to fall back on. */
+function concludeAlone(request: Request, asking: Asking, result: PortalResult, means: Means): Decision {
+  const { breaker, remembered, seenAt } = asking;
+  const decision =
+    'answer' in result
+      ? fromAnswer(result.answer, breaker, means)
+      : fallBack(seenAt === null ? undefined : remembered, seenAt, request, breaker, result.failure, means);
+  return seenAt === null ? { ...decision, cache: { state: 'unavailable', ageSeconds: null } } : decision;
+}
+
+/** Every decision passes here once, inside its final transaction: it is counted and recorded with all that it changed. */
+function finish(tx: Transaction, decision: Decision, { record }: Pick<Means, 'record'>): Decision {
+  switch (decision.cache.state) {
+    case 'hit':
+      count(tx, 'ocserv.cache.hits_total');
+      break;
+    case 'stale':
+      count(tx, 'ocserv.cache.stale_hits_total');
+      break;
+    case 'miss':
+      count(tx, 'ocserv.cache.misses_total');
+      break;
+    case 'bypass':
+    case 'unavailable':
+      break;
+  }
+  record(tx, decision);
+  return decision;
+}
+
+async function orNull<T>(
+  { state, onStateLost }: Pick<Means, 'state' | 'onStateLost'>,
+  work: (tx: Transaction) => T,
+): Promise<T | null> {
+  if (state === null) return null;
+  try {
+    return await state.step(work);
+  } catch (error) {
+    if (!(error instanceof StateUnusable)) throw error;
+    onStateLost(error);
+    return null;
+  }
+}

@@ -1,0 +1,110 @@
+import { hostname } from 'node:os';
+import { Metadata, status } from '@grpc/grpc-js';
+import { parseDuration } from '../config/duration.ts';
+import type { Config } from '../config/schema.ts';
+import type { Answer, Failure, PortalResult, Request } from '../policy/types.ts';
+import { callPortal } from './call.ts';
+import { channelCredentials } from './credentials.ts';
+import { diagnose } from './diagnose.ts';
+import type { CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
+import { StarvationWatch } from './starvation.ts';
+import { clip } from './status.ts';
+
+/** What a machine that is merely too busy may eat of the portal's time before its failures stop counting. */
+const FULL_ENOUGH = 2 / 3;
+
+/**
+ * Asks the portal whether this request may connect. Never throws for anything the portal or the network does.
+ * @param budget milliseconds left for it.
+ * @param nominal milliseconds that it would have on a machine with time to spare.
+ */
+export async function checkPolicy(
+  config: Config,
+  request: Request,
+  budget: number,
+  nominal: number,
+): Promise<PortalResult> {
+  const watch = new StarvationWatch();
+  const credentials = channelCredentials(config.portal.tls);
+  if ('counts' in credentials) return { failure: credentials };
+  const attempt = await callPortal({
+    request: {
+      username: request.username,
+      groupname: request.groupname,
+      clientIp: request.clientIp,
+      vpnIp: request.vpnIp,
+      sessionId: request.sessionId,
+      device: request.device,
+      requestTime: new Date(),
+    },
+    metadata: metadataFor(config, request),
+    credentials,
+    serverName: config.portal.tls.server_name,
+    addresses: config.portal.address,
+    budget,
+  });
+  const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
+  if ('response' in attempt) return { answer: fromResponse(attempt.response) };
+  if (attempt.code === status.INVALID_ARGUMENT) return { answer: refusal(attempt.details) };
+  const failure = await diagnose(attempt, config);
+  return { failure: starved && attempt.code === status.DEADLINE_EXCEEDED ? excuse(failure) : failure };
+}
+
+function metadataFor({ agent_id }: Config, { vhost, vhostNamed }: Request): Metadata {
+  const metadata = new Metadata();
+  metadata.set('x-agent-id', headerValue(agent_id || hostname()));
+  if (vhostNamed) metadata.set('x-ocserv-vhost', headerValue(vhost));
+  return metadata;
+}
+
+/** gRPC's text metadata is printable ASCII; anything else is percent-encoded, as gRPC does for its own messages. */
+export function headerValue(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]/gu, (character) =>
+    [...Buffer.from(character)]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
+  );
+}
+
+function fromResponse(response: CheckPolicyResponse): Answer {
+  // should_disconnect is a denial whatever `allowed` says (contract/portal.md).
+  const allowed = response.allowed && !response.shouldDisconnect;
+  const denied =
+    response.denyReason || (response.shouldDisconnect ? 'the portal ends all sessions of this user' : '');
+  return {
+    allowed,
+    reason: allowed ? '' : clip(denied || 'the portal denied it without a reason'),
+    routes: response.routes,
+    dnsServers: response.dnsServers,
+    shouldDisconnect: response.shouldDisconnect,
+    cacheTtl: cacheTtlOf(response.metadata['cache_ttl']),
+    storable: true,
+  };
+}
+
+function cacheTtlOf(text: string | undefined): Answer['cacheTtl'] {
+  if (text === undefined) return 'none';
+  const parsed = parseDuration(text);
+  return parsed === null || parsed === 0 ? 'not stored' : parsed;
+}
+
+/** INVALID_ARGUMENT speaks of this request alone: a denial that is not kept. */
+function refusal(details: string): Answer {
+  return {
+    allowed: false,
+    reason: clip(`the portal cannot accept this request: ${details}`),
+    routes: [],
+    dnsServers: [],
+    shouldDisconnect: false,
+    cacheTtl: 'none',
+    storable: false,
+  };
+}
+
+function excuse(failure: Failure): Failure {
+  return {
+    ...failure,
+    detail: `${failure.detail} (this machine was too busy to run the call; not held against the portal)`,
+    counts: 'no',
+  };
+}

@@ -1,0 +1,96 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { ChannelCredentials } from '@grpc/grpc-js';
+import type { Config } from '../config/schema.ts';
+import type { Failure } from '../policy/types.ts';
+import { localFault } from './status.ts';
+
+type TlsConfig = Config['portal']['tls'];
+
+/** The channel's credentials, or the local fault that keeps us from having any: named by key and file. */
+export function channelCredentials(tls: TlsConfig): ChannelCredentials | Failure {
+  if (!tls.enabled) return ChannelCredentials.createInsecure();
+  const files = { ca: tls.ca_file, cert: tls.cert_file, key: tls.key_file };
+  const contents: { ca?: Buffer; cert?: Buffer; key?: Buffer } = {};
+  for (const part of ['ca', 'cert', 'key'] as const) {
+    if (files[part] === '') continue;
+    try {
+      contents[part] = readFileSync(files[part]);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
+      return localFault(
+        `portal.tls.${part}_file ${files[part]} cannot be read: ${why}`,
+        'put the file there, or correct the path',
+      );
+    }
+  }
+  try {
+    const minVersion = tls.min_version === 'TLS1.2' ? 'TLSv1.2' : 'TLSv1.3';
+    return ChannelCredentials.createFromSecureContext(createSecureContext({ ...contents, minVersion }));
+  } catch (error) {
+    return localFault(...whichIsBroken(tls, contents, error as Error));
+  }
+}
+
+/** OpenSSL's error does not say which file it means; trying each alone does. */
+function whichIsBroken(
+  tls: TlsConfig,
+  { ca, cert, key }: { ca?: Buffer; cert?: Buffer; key?: Buffer },
+  error: Error,
+): [detail: string, cure: string] {
+  const fails = (options: Parameters<typeof createSecureContext>[0]): boolean => {
+    try {
+      createSecureContext(options);
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  const cure = 'it must hold PEM text';
+  if (ca && fails({ ca })) return [`portal.tls.ca_file ${tls.ca_file} is no certificate`, cure];
+  if (cert && fails({ cert })) return [`portal.tls.cert_file ${tls.cert_file} is no certificate`, cure];
+  if (key && fails({ key })) {
+    return [
+      `portal.tls.key_file ${tls.key_file} is no private key that can be used`,
+      `${cure}, and have no pass phrase`,
+    ];
+  }
+  if (/key values mismatch|mismatch/i.test(error.message)) {
+    return [
+      `portal.tls.key_file ${tls.key_file} does not belong to portal.tls.cert_file ${tls.cert_file}`,
+      'install the key that the certificate was made for',
+    ];
+  }
+  return [`the TLS files cannot be used together: ${error.message}`, 'see portal.tls'];
+}
+
+/** One of our own files is past its date, or not yet valid: the portal's refusal is then our fault. Null when all are in order. */
+export function ownCertificateFault(tls: TlsConfig, now: Date): Failure | null {
+  if (!tls.enabled) return null;
+  for (const [key, file] of [
+    ['cert_file', tls.cert_file],
+    ['ca_file', tls.ca_file],
+  ] as const) {
+    if (file === '') continue;
+    try {
+      const { validFromDate, validToDate } = new X509Certificate(readFileSync(file));
+      if (validToDate < now) {
+        return localFault(
+          `portal.tls.${key} ${file} expired on ${validToDate.toISOString()}`,
+          'install a renewed certificate there',
+        );
+      }
+      if (validFromDate > now) {
+        return localFault(
+          `portal.tls.${key} ${file} is not valid before ${validFromDate.toISOString()}`,
+          "see this machine's clock",
+        );
+      }
+    } catch {
+      // Unreadable by now: what made the call fail was something else, and is reported as it is.
+    }
+  }
+  return null;
+}

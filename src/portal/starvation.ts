@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+
+const TICK_MS = 20;
+
+/**
+ * Watches how much of a call's time this process was not allowed to run. In a storm hundreds of siblings share the
+ * machine, and the local CPU, not the portal, eats the deadline: that must not open the breaker all share.
+ */
+export class StarvationWatch {
+  readonly #since = performance.now();
+  readonly #waitedBefore = runQueueWait();
+  readonly #timer: NodeJS.Timeout;
+  #lag = 0;
+
+  constructor() {
+    let last = performance.now();
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      this.#lag += Math.max(0, now - last - TICK_MS);
+      last = now;
+    }, TICK_MS).unref();
+  }
+
+  /** Ends the watch. True when waiting for a CPU plus the event loop's lag took over a third of the time. */
+  wasStarved(): boolean {
+    clearInterval(this.#timer);
+    const waited = runQueueWait() - this.#waitedBefore;
+    return starved(waited + this.#lag, performance.now() - this.#since);
+  }
+}
+
+/** All in milliseconds. */
+export function starved(notRunning: number, total: number): boolean {
+  return notRunning > total / 3;
+}
+
+/** Milliseconds that this process was ready to run and had to wait: the second figure of schedstat, in nanoseconds. */
+function runQueueWait(): number {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6 || 0;
+  } catch {
+    // A kernel without scheduler statistics: the event loop's lag alone must tell.
+    return 0;
+  }
+}

@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs';
+import type { Instant } from '../resilience/instant.ts';
+
+let boot: string | null = null;
+
+/** Now, by the wall clock and by the kernel's own, which nobody can set. */
+export function now(): Instant {
+  boot ??= bootId();
+  return { wall: Date.now(), boot, mono: Number(process.hrtime.bigint() / 1_000_000n) };
+}
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    // Without a boot id monotonic times of two processes are not compared: wall time alone decides.
+    return '';
+  }
+}

@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * How long one process may wait for the state, over all its steps. SQLite's own busy handler is synchronous: while
+ * it waits, no timer runs and no SIGTERM is heard. So it gets only SLICE at a time, and the rest is waited here, with
+ * the event loop running (design: "Never deaf").
+ */
+export const SLICE_MS = 40;
+
+export class Patience {
+  #left: number;
+
+  /** @param budget milliseconds of waiting in all. */
+  constructor(budget: number) {
+    this.#left = budget;
+  }
+
+  /** Waits a moment after a failed try that began at `since` (performance.now()). False when the budget is used up. */
+  async pause(since: number): Promise<boolean> {
+    this.#left -= performance.now() - since;
+    if (this.#left <= 0) return false;
+    // Siblings that collided once must not meet again at the same moment.
+    const wait = Math.min(this.#left, 2 + Math.random() * 18);
+    await sleep(wait);
+    this.#left -= wait;
+    return true;
+  }
+}

@@ -1,0 +1,196 @@
+import Database from 'better-sqlite3';
+import { now } from './clock.ts';
+import { isCurrent, migrate } from './migrate.ts';
+import { Patience, SLICE_MS } from './patience.ts';
+import { setAside } from './set-aside.ts';
+import { Transaction } from './transaction.ts';
+import { checkTrust, type FileIdentity } from './trust.ts';
+import { StateUnusable, troubleOf } from './unusable.ts';
+
+export interface StateOptions {
+  readonly path: string;
+  /** Milliseconds that all waits for the state together may take. */
+  readonly patience: number;
+  /** What this process commits must survive a power cut, so each commit is synced. */
+  readonly durable: boolean;
+  /** Pages of write-ahead log after which a commit also checkpoints. */
+  readonly checkpointPages: number;
+  /** Told when a corrupt database was set aside, under which name. */
+  readonly onSetAside: (aside: string) => void;
+}
+
+/** Past this a connect checkpoints too, so that the log cannot grow without bound (design: "Checkpoints"). */
+export const CONNECT_CHECKPOINT_PAGES = 1_000;
+export const CHECKPOINT_PAGES = 200;
+
+/**
+ * What lives between invocations. Every use is one `step`: one short transaction, never open across a wait.
+ * It is never closed on purpose: closing as the last one checkpoints and deletes the log, at each invocation anew,
+ * and closing a database that was set aside would delete its successor's log by name.
+ */
+export class State {
+  /** Why the last step could not record what it should have; null when it did. */
+  unrecorded: string | null = null;
+  readonly #options: StateOptions;
+  readonly #patience: Patience;
+  #db: Database.Database;
+  #identity: FileIdentity | null;
+  #recovered = false;
+
+  private constructor(
+    options: StateOptions,
+    patience: Patience,
+    db: Database.Database,
+    identity: FileIdentity | null,
+  ) {
+    this.#options = options;
+    this.#patience = patience;
+    this.#db = db;
+    this.#identity = identity;
+  }
+
+  /**
+   * Opens the state, creating it or bringing it forward where needed. A corrupt one is set aside and begun anew.
+   * @throws {StateUnusable} when it is missing, foreign, newer, locked for longer than the patience, or unreadable.
+   */
+  static async open(options: StateOptions): Promise<State> {
+    const patience = new Patience(options.patience);
+    for (let recovered = false; ; ) {
+      const since = performance.now();
+      const identity = checkTrust(options.path);
+      try {
+        return new State(options, patience, openDatabase(options), identity);
+      } catch (error) {
+        if (error instanceof StateUnusable) throw error;
+        const trouble = troubleOf(error);
+        if (trouble === 'busy' && (await patience.pause(since))) continue;
+        if (trouble === 'corrupt' && identity !== null && !recovered) {
+          recovered = true;
+          const aside = await setAside(options.path, identity, patience);
+          if (aside !== null) options.onSetAside(aside);
+          continue;
+        }
+        throw unusable(options.path, error);
+      }
+    }
+  }
+
+  /**
+   * Runs `work` in one transaction. Where the state cannot be written (full, read-only, locked for too long) the
+   * same work runs once more on what can be read, with its writes left out, and `unrecorded` says why.
+   * @throws {StateUnusable} when it cannot even be read.
+   */
+  async step<T>(work: (tx: Transaction) => T): Promise<T> {
+    for (;;) {
+      const since = performance.now();
+      try {
+        const result = this.#attempt('BEGIN IMMEDIATE', work, true);
+        this.unrecorded = null;
+        return result;
+      } catch (error) {
+        switch (troubleOf(error)) {
+          case 'busy':
+            if (await this.#patience.pause(since)) continue;
+            return this.#readOnly(work, error);
+          case 'unwritable':
+            return this.#readOnly(work, error);
+          case 'corrupt':
+            if (this.#recovered) throw unusable(this.#options.path, error);
+            await this.#recover();
+            continue;
+          case 'unusable':
+            throw unusable(this.#options.path, error);
+          case 'not SQLite':
+            throw error;
+        }
+      }
+    }
+  }
+
+  #readOnly<T>(work: (tx: Transaction) => T, because: unknown): T {
+    try {
+      const result = this.#attempt('BEGIN', work, false);
+      this.unrecorded = explain(because);
+      return result;
+    } catch (error) {
+      if (troubleOf(error) === 'not SQLite') throw error;
+      throw unusable(this.#options.path, error);
+    }
+  }
+
+  #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
+    this.#db.exec(begin);
+    try {
+      const result = work(new Transaction(this.#db, now(), writable));
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  async #recover(): Promise<void> {
+    this.#recovered = true;
+    abandoned.push(this.#db);
+    if (this.#identity !== null) {
+      const aside = await setAside(this.#options.path, this.#identity, this.#patience);
+      if (aside !== null) this.#options.onSetAside(aside);
+    }
+    this.#identity = checkTrust(this.#options.path);
+    this.#db = openDatabase(this.#options);
+  }
+}
+
+/** Handles that must stay open until the process ends: closing them would touch files by a name that others own by then. */
+const abandoned: Database.Database[] = [];
+
+function openDatabase({ path, durable, checkpointPages }: StateOptions): Database.Database {
+  const db = new Database(path, { timeout: SLICE_MS });
+  try {
+    if (!isCurrent(db, path)) migrate(db, path);
+    if (durable) db.pragma('synchronous = FULL');
+    if (checkpointPages !== 1_000) db.pragma(`wal_autocheckpoint = ${checkpointPages}`);
+    return db;
+  } catch (error) {
+    abandoned.push(db);
+    throw error;
+  }
+}
+
+function unusable(path: string, error: unknown): StateUnusable {
+  switch (troubleOf(error)) {
+    case 'busy':
+      return new StateUnusable(
+        `${path} was locked by another process for too long`,
+        'see which process holds it (fuser), and whether the disk is slow',
+      );
+    case 'corrupt':
+      return new StateUnusable(`${path} is corrupt and could not be set aside`, 'move it away by hand');
+    case 'unwritable':
+    case 'unusable':
+      return new StateUnusable(
+        `${path} cannot be opened: ${explain(error)}`,
+        'see the free space, the mode and the mount of its folder',
+      );
+    case 'not SQLite':
+      return new StateUnusable(
+        `${path} cannot be used: ${explain(error)}`,
+        'see whether state.path is meant',
+      );
+  }
+}
+
+function explain(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  switch (code) {
+    case 'SQLITE_FULL':
+      return 'the disk is full';
+    case 'SQLITE_BUSY':
+      return 'it was locked by another process for too long';
+    default:
+      return code?.startsWith('SQLITE_READONLY')
+        ? `it is read-only (${code})`
+        : `${message ?? error} (${code ?? 'no code'})`;
+  }
+}

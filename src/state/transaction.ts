@@ -1,0 +1,48 @@
+import type { Database, Statement } from 'better-sqlite3';
+import type { Instant } from '../resilience/instant.ts';
+
+type Value = string | number | bigint | null;
+
+/**
+ * One transaction on the state, handed to the tables' functions. `now` was taken after the lock was won, so
+ * rows written by siblings are never from its future. Where the state can only be read, `write` does nothing and
+ * says so in `unwritten`: the same steps then still answer from what is there.
+ */
+export class Transaction {
+  readonly now: Instant;
+  readonly writable: boolean;
+  unwritten = false;
+  readonly #db: Database;
+
+  constructor(db: Database, now: Instant, writable: boolean) {
+    this.#db = db;
+    this.now = now;
+    this.writable = writable;
+  }
+
+  row<T>(sql: string, ...values: Value[]): T | undefined {
+    return this.#prepare(sql).get(...values) as T | undefined;
+  }
+
+  rows<T>(sql: string, ...values: Value[]): T[] {
+    return this.#prepare(sql).all(...values) as T[];
+  }
+
+  /** Rows one at a time, for tables that need not fit in memory. */
+  each<T>(sql: string, ...values: Value[]): IterableIterator<T> {
+    return this.#prepare(sql).iterate(...values) as IterableIterator<T>;
+  }
+
+  /** @returns how many rows were changed; 0 where nothing can be written. */
+  write(sql: string, ...values: Value[]): number {
+    if (!this.writable) {
+      this.unwritten = true;
+      return 0;
+    }
+    return this.#prepare(sql).run(...values).changes;
+  }
+
+  #prepare(sql: string): Statement {
+    return this.#db.prepare(sql);
+  }
+}
