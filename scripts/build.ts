@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { makeCodeCache } from './code-cache.ts';
 
 /**
  * Builds dist/: one chunk for each way that a call can take, so that none pays for the others, and boot.cjs, which
@@ -77,6 +78,7 @@ for (const name of Object.keys(CHUNKS)) hash.update(readFileSync(join(staging, `
 const buildId = hash.digest('hex').slice(0, 12);
 const boot = readFileSync(join(root, 'src/boot.cjs'), 'utf8').replace('@BUILD_ID@', buildId);
 writeFileSync(join(staging, 'boot.cjs'), boot);
+await makeCodeCache(staging, buildId, join(root, 'build', 'code-cache'));
 
 rmSync(target, { recursive: true, force: true });
 renameSync(staging, target);

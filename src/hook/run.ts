@@ -63,8 +63,8 @@ export async function runHook(): Promise<void> {
   async function end(code: number): Promise<void> {
     final ??= code;
     const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - uptime());
-    await log.flush(Math.min(FLUSH_MS, left));
-    leave(final);
+    const written = await log.flush(Math.min(FLUSH_MS, left));
+    leave(final, !written);
   }
 }
 

@@ -54,16 +54,20 @@ export class Log {
     this.#pending = this.#pending.then(() => writeAll(this.#fd, bytes));
   }
 
-  /** Waits until all lines are out, at most `limit` milliseconds: what is not by then is lost, and nothing else. */
-  async flush(limit: number): Promise<void> {
+  /**
+   * Waits until all lines are out, at most `limit` milliseconds: what is not by then is lost, and nothing else.
+   * @returns whether they are; if not, a thread still hangs in a write.
+   */
+  async flush(limit: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      this.#pending,
-      new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, limit);
+    const done = await Promise.race([
+      this.#pending.then(() => true),
+      new Promise<boolean>((resolve) => {
+        timer = setTimeout(() => resolve(false), limit);
       }),
     ]);
     clearTimeout(timer);
+    return done;
   }
 }
 
