@@ -43,12 +43,24 @@ path = "${join(scratch, 'state', 'state.db')}"
       if (error.code !== 1) throw new Error(`a run for the code cache failed: ${error.stderr}`);
     });
   };
-  const connect = { REASON: 'connect', ID: '1', IP_REAL: '192.0.2.1', IP_REMOTE: '10.0.0.1', GROUPNAME: 'staff' };
+  const connect = {
+    REASON: 'connect',
+    ID: '1',
+    IP_REAL: '192.0.2.1',
+    IP_REMOTE: '10.0.0.1',
+    GROUPNAME: 'staff',
+  };
   try {
     await run({ ...connect, USERNAME: 'alice' });
     await run({ ...connect, USERNAME: 'mallory' });
     await run({ ...connect, REASON: 'host-update', USERNAME: 'alice' });
-    await run({ ...connect, REASON: 'disconnect', USERNAME: 'alice', STATS_BYTES_IN: '1', STATS_DURATION: '1' });
+    await run({
+      ...connect,
+      REASON: 'disconnect',
+      USERNAME: 'alice',
+      STATS_BYTES_IN: '1',
+      STATS_DURATION: '1',
+    });
     await run({ ...connect, USERNAME: 'alice' });
   } finally {
     await portal.close();

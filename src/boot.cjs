@@ -17,11 +17,11 @@ function load(name) {
   const filename = `${__dirname}/${name.slice(2)}`;
   if (name.endsWith('.node')) return require(filename);
   // Built as pure ASCII (scripts/build.ts): one byte a character, nothing to decode.
-  const source = `(function (exports, require, module) {${readFileSync(filename, 'latin1')}\n})`;
+  const source = `(function (exports, require, module, __dirname) {${readFileSync(filename, 'latin1')}\n})`;
   const script = new Script(source, { filename, cachedData: readCache(filename) });
   const module = { exports: {} };
   loaded.set(name, module);
-  script.runInThisContext()(module.exports, load, module);
+  script.runInThisContext()(module.exports, load, module, __dirname);
   return module.exports;
 }
 

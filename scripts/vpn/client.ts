@@ -1,12 +1,12 @@
 import type { Found, Lines } from './lines.ts';
 import { inside, type Network } from './network.ts';
-import { PASSWORD } from './passwords.ts';
+import { PASSWORD, type UserName } from './passwords.ts';
 import { toolEnvironment } from './run.ts';
 import { type Exit, type Running, start } from './running.ts';
 
 /** Who logs in: a name with its password, or the files of a certificate and its key. */
 export type Login =
-  | { user: string; password?: string; group?: string }
+  | { user: UserName; password?: string; group?: string }
   | { certificate: string; key: string };
 
 export type ClientOptions = {
@@ -54,7 +54,7 @@ export type Connected = {
 
 export async function dial(network: Network, login: Login, options: ClientOptions): Promise<Dialling> {
   const argv = [
-    'openconnect',
+    ...program(login),
     '--protocol=anyconnect',
     `--servercert=${options.pin}`,
     `--script=${options.script ?? '/bin/true'}`,
@@ -79,10 +79,18 @@ export async function dial(network: Network, login: Login, options: ClientOption
   };
 }
 
+/** Node passes only text to a program, so a name of other bytes goes through printf (and past XML, which is text too). */
+function program(login: Login): string[] {
+  if (!('user' in login) || typeof login.user === 'string') return ['openconnect'];
+  const octal = Array.from(login.user, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
+  return ['sh', '-c', 'exec openconnect "$@" --user="$(printf "$0")"', octal];
+}
+
 function loginArguments(login: Login): string[] {
   if (!('user' in login)) return [`--certificate=${login.certificate}`, `--sslkey=${login.key}`];
   const group = login.group === undefined ? [] : [`--authgroup=${login.group}`];
-  return [`--user=${login.user}`, '--passwd-on-stdin', ...group];
+  const name = typeof login.user === 'string' ? [`--user=${login.user}`] : ['--no-xmlpost'];
+  return [...name, '--passwd-on-stdin', ...group];
 }
 
 async function outcomeOf(client: Running, timeout: number): Promise<Connected | Refused> {

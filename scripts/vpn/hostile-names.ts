@@ -16,7 +16,20 @@ export const HOSTILE_NAMES: readonly string[] = [
   '& < > | \\ / % %0A = ~',
   '\u001b[31mcolour\u001b[0m',
   'Ωmega ünïcødé 日本',
+  'Doe, John + "Jane"',
+  '#hash',
   '__proto__',
   'x'.repeat(63),
   `${'é'.repeat(31)}x`,
 ];
+
+/**
+ * A certificate's CN or OU as ocserv's scripts get it: GnuTLS escapes what RFC 4514 (2.4) escapes in a name's text
+ * form, and nobody takes that back. The bound of 63 bytes holds for the escaped form.
+ */
+export function asFromCertificate(name: string): string {
+  return name
+    .replace(/[,+"\\<>;]/g, '\\$&')
+    .replace(/^[ #]/, '\\$&')
+    .replace(/ $/, '\\ ');
+}

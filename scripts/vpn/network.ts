@@ -66,13 +66,19 @@ export async function processesIn(namespace: string): Promise<number[]> {
 
 async function removeNamespace(name: string): Promise<void> {
   const deadline = performance.now() + 10_000;
-  let pids = await processesIn(name);
-  while (pids.length > 0) {
-    if (performance.now() > deadline) throw new Error(`namespace ${name}: cannot kill ${pids.join(', ')}`);
-    for (const pid of pids) kill(pid);
-    // A killed process leaves when the kernel gets to it, and nothing tells a stranger of its end.
+  // A process leaves its namespace before it has closed its tun device, so each is followed to its end.
+  const killed = new Map<number, string | undefined>();
+  for (;;) {
+    for (const pid of await processesIn(name)) {
+      killed.set(pid, startTime(pid));
+      kill(pid);
+    }
+    const left = [...killed].filter(([pid, started]) => isAlive(pid) && startTime(pid) === started);
+    if (left.length === 0) break;
+    if (performance.now() > deadline)
+      throw new Error(`namespace ${name}: cannot kill ${left.map(([pid]) => pid)}`);
+    // Nothing tells a stranger of a process's end.
     await delay(10);
-    pids = await processesIn(name);
   }
   await run(['ip', 'netns', 'delete', name]);
 }
@@ -104,12 +110,23 @@ function readNamespaces(): string[] {
 
 /** The kernel's start time of a process (clock ticks since boot): with the pid it names one process for ever. */
 function startTime(pid: number): string | undefined {
+  return processStatus(pid)[19];
+}
+
+/** Whether a process still runs; one that is dead and waits for its parent to look does not. */
+export function isAlive(pid: number): boolean {
+  const state = processStatus(pid)[0];
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+/** The fields of /proc/PID/stat from the third, the state, on; none when there is no such process. */
+function processStatus(pid: number): string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command's name is in parentheses and may hold blanks; the start time is field 22, the 20th after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    // Before them comes the command's name, in parentheses, which may hold blanks and parentheses of its own.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return undefined;
+    return [];
   }
 }
 

@@ -6,23 +6,27 @@ import { must } from './run.ts';
 /** The one password of every user here: passwords are ocserv's business and nothing that the hook sees. */
 export const PASSWORD = 'correct horse';
 
+/** A user's name; as bytes where it is meant not to be text. */
+export type UserName = string | Uint8Array;
+
 /** A user by name, or one whom ocserv puts into a group. */
-export type User = string | { readonly name: string; readonly group: string };
+export type User = UserName | { readonly name: UserName; readonly group: string };
 
 /**
- * The text of an ocpasswd file in which every user has `PASSWORD`. One hash, made once by ocpasswd, serves all
+ * The content of an ocpasswd file in which every user has `PASSWORD`. One hash, made once by ocpasswd, serves all
  * of them: it does not depend on the name.
  */
-export async function passwordFile(users: readonly User[]): Promise<string> {
+export async function passwordFile(users: readonly User[]): Promise<Uint8Array> {
   const hash = await hashOfPassword();
-  return users
-    .map((user) => {
-      const { name, group } = typeof user === 'string' ? { name: user, group: '*' } : user;
-      if (/[:\n]/.test(name + group))
-        throw new Error(`no password file can hold ${JSON.stringify(name + group)}`);
-      return `${name}:${group}:${hash}\n`;
-    })
-    .join('');
+  const lines = users.map((user) => {
+    const { name, group } =
+      typeof user === 'string' || user instanceof Uint8Array ? { name: user, group: '*' } : user;
+    const bytes = Buffer.from(name);
+    if (/[:\n]/.test(bytes.toString('latin1') + group))
+      throw new Error(`no password file can hold "${bytes}"`);
+    return Buffer.concat([bytes, Buffer.from(`:${group}:${hash}\n`)]);
+  });
+  return Buffer.concat(lines);
 }
 
 async function hashOfPassword(): Promise<string> {

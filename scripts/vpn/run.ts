@@ -12,11 +12,13 @@ export function run(
   options: { input?: string; env?: NodeJS.ProcessEnv; timeout?: number } = {},
 ): Promise<Finished> {
   const [command, ...args] = argv;
-  const child = spawn(command, args, {
-    env: options.env ?? toolEnvironment(),
-    timeout: options.timeout ?? 10_000,
-    killSignal: 'SIGKILL',
-  });
+  const child = spawn(command, args, { env: options.env ?? toolEnvironment() });
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL');
+    // A grandchild that holds the pipes open must not hold us.
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, options.timeout ?? 10_000);
   const finished: Finished = { status: null, stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     finished.stdout += text;
@@ -28,8 +30,14 @@ export function run(
   child.stdin.on('error', () => undefined);
   child.stdin.end(options.input ?? '');
   return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (status) => resolve({ ...finished, status }));
+    child.once('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    child.once('close', (status) => {
+      clearTimeout(timer);
+      resolve({ ...finished, status });
+    });
   });
 }
 

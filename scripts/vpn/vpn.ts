@@ -11,7 +11,7 @@ import {
 } from './client.ts';
 import { createNetwork, type Network } from './network.ts';
 import { type Ocserv, startOcserv } from './ocserv.ts';
-import { passwordFile, type User } from './passwords.ts';
+import { passwordFile, type User, type UserName } from './passwords.ts';
 import { type ServerOptions, serverConfig, serverFiles } from './server-config.ts';
 import { createWorkFolder } from './work-folder.ts';
 
@@ -31,9 +31,9 @@ export type Vpn = {
   /** A client's certificate and key, as files. */
   credential(subject: Subject): Promise<{ certificate: string; key: string }>;
   /** Resolves when the client is connected or refused. A name alone logs in with its password. */
-  connect(login: Login | string, options?: Partial<ClientOptions>): Promise<Connected | Refused>;
+  connect(login: Login | UserName, options?: Partial<ClientOptions>): Promise<Connected | Refused>;
   /** Resolves when the client has started. */
-  dial(login: Login | string, options?: Partial<ClientOptions>): Promise<Dialling>;
+  dial(login: Login | UserName, options?: Partial<ClientOptions>): Promise<Dialling>;
   /** Starts ocserv again on the same files after it was stopped or killed. */
   restart(): Promise<void>;
   /** Lets the clients leave, then stops ocserv in order, so that every disconnect-script ran. */
@@ -77,8 +77,12 @@ async function assemble(
 
   const pin = pinOf(identity.certificate);
   const clients: Dialling[] = [];
-  const call = async (login: Login | string, more: Partial<ClientOptions> = {}) => {
-    const client = await dial(network, typeof login === 'string' ? { user: login } : login, { pin, ...more });
+  const call = async (login: Login | UserName, more: Partial<ClientOptions> = {}) => {
+    const client = await dial(
+      network,
+      typeof login === 'string' || login instanceof Uint8Array ? { user: login } : login,
+      { pin, ...more },
+    );
     clients.push(client);
     return client;
   };

@@ -16,6 +16,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** There is nothing to check: the file is not there, or not ours to read. */
+export class UnreadableConfig extends ConfigError {}
+
 /** Which file is meant: `--config`, else `$OCAGENT_CONFIG`, else /etc/ocagent-hook/config.toml. */
 export function configFile(option?: string): string {
   return option ?? (process.env['OCAGENT_CONFIG'] || DEFAULT_FILE);
@@ -40,7 +43,7 @@ function readTrusted(file: string): string {
   try {
     fd = openSync(file, 'r');
   } catch (error) {
-    throw new ConfigError([unreadable(file, error as NodeJS.ErrnoException)]);
+    throw new UnreadableConfig([unreadable(file, error as NodeJS.ErrnoException)]);
   }
   try {
     const stat = fstatSync(fd);
@@ -49,7 +52,7 @@ function readTrusted(file: string): string {
     return readFileSync(fd, 'utf8');
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError([unreadable(file, error as NodeJS.ErrnoException)]);
+    throw new UnreadableConfig([unreadable(file, error as NodeJS.ErrnoException)]);
   } finally {
     closeSync(fd);
   }

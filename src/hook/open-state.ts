@@ -12,6 +12,7 @@ export async function openState(
   try {
     return await State.open({
       path: config.state.path,
+      create: true,
       patience,
       durable,
       checkpointPages: durable ? CHECKPOINT_PAGES : CONNECT_CHECKPOINT_PAGES,

@@ -15,6 +15,8 @@ export interface StateOptions {
   readonly durable: boolean;
   /** Pages of write-ahead log after which a commit also checkpoints. */
   readonly checkpointPages: number;
+  /** Where there is none yet: make one, or work on an empty one in memory that leaves no file behind. */
+  readonly create: boolean;
   /** Told when a corrupt database was set aside, under which name. */
   readonly onSetAside: (aside: string) => void;
 }
@@ -59,7 +61,13 @@ export class State {
       const since = performance.now();
       const identity = checkTrust(options.path);
       try {
-        return new State(options, patience, openDatabase(options), identity);
+        const inMemory = identity === null && !options.create;
+        return new State(
+          options,
+          patience,
+          openDatabase(options, inMemory ? ':memory:' : options.path),
+          identity,
+        );
       } catch (error) {
         if (error instanceof StateUnusable) throw error;
         const trouble = troubleOf(error);
@@ -138,14 +146,14 @@ export class State {
       if (aside !== null) this.#options.onSetAside(aside);
     }
     this.#identity = checkTrust(this.#options.path);
-    this.#db = openDatabase(this.#options);
+    this.#db = openDatabase(this.#options, this.#options.path);
   }
 }
 
 /** Handles that must stay open until the process ends: closing them would touch files by a name that others own by then. */
 const abandoned: Database.Database[] = [];
 
-function openDatabase({ path, durable, checkpointPages }: StateOptions): Database.Database {
+function openDatabase({ durable, checkpointPages }: StateOptions, path: string): Database.Database {
   const db = new Database(path, { timeout: SLICE_MS });
   try {
     if (!isCurrent(db, path)) migrate(db, path);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { processesIn } from '../../scripts/vpn/network.ts';
+import { isAlive, processesIn } from '../../scripts/vpn/network.ts';
 import { sendThrough, tunnelScript } from '../../scripts/vpn/traffic.ts';
 import { assertConnected, assertRefused, recordedVpn } from './recorded-vpn.ts';
 import { noVpn } from './require-vpn.ts';
@@ -121,14 +121,5 @@ test('nothing is left when it is over: no namespace, no process, no file', limit
   await vpn.close();
   const namespaces = [network.server, network.client].filter((name) => existsSync(`/run/netns/${name}`));
   assert.deepEqual(namespaces, []);
-  assert.deepEqual(processes.filter(isRunning), []);
+  assert.deepEqual(processes.filter(isAlive), []);
 });
-
-/** A dead process whose parent has not looked yet is over all the same. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}

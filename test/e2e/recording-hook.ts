@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { must } from '../../scripts/vpn/run.ts';
 
 /** One call of the recording hook: what ocserv called it for, or a word that it noted itself, and its environment. */
 export type Call = {
@@ -13,19 +14,23 @@ export type Call = {
 export type RecordingHook = {
   readonly script: string;
   calls(): Promise<Call[]>;
+  /** Lets a call that waits at the gate go on; waits for one when there is none yet. */
+  openGate(): Promise<void>;
   /** Resolves with the first call that matches, at once when it came already. */
   call(wanted: { kind: string; user?: string; otherThan?: string }, timeout?: number): Promise<Call>;
 };
 
 /**
  * A hook in sh that writes down its environment and then does what `body` says, by default: exits with 0. The body
- * can write down more with `record WORD`.
+ * can write down more with `record WORD`, and wait at the gate with `wait_at_gate`.
  */
 export async function recordingHook(folder: string, body = 'exit 0'): Promise<RecordingHook> {
   const records = join(folder, 'records');
   const script = join(folder, 'hook.sh');
+  const gate = join(folder, 'gate');
   await mkdir(records);
-  await writeFile(script, scriptText(records, body), { mode: 0o755 });
+  await must(['mkfifo', gate]);
+  await writeFile(script, scriptText(records, gate, body), { mode: 0o755 });
 
   const calls = async () => {
     const names = (await readdir(records)).filter((name) => !name.startsWith('.')).sort();
@@ -36,6 +41,10 @@ export async function recordingHook(folder: string, body = 'exit 0'): Promise<Re
   return {
     script,
     calls,
+    // A process of its own does it, because to open a pipe blocks until somebody opens its other end.
+    openGate: async () => {
+      await must(['sh', '-c', 'echo open > "$1"', 'sh', gate]);
+    },
     call: ({ kind, user, otherThan }, timeout = 10_000) =>
       new Promise((resolve, reject) => {
         const look = async () => {
@@ -65,11 +74,14 @@ export async function recordingHook(folder: string, body = 'exit 0'): Promise<Re
   };
 }
 
-function scriptText(records: string, body: string): string {
+function scriptText(records: string, gate: string, body: string): string {
   // Moved into place when complete, so that a reader never sees half of it.
   return `#!/bin/sh
 record() {
   env -0 > '${records}'/".$1.$ID.$$" && mv '${records}'/".$1.$ID.$$" '${records}'/"$1.$ID.$$"
+}
+wait_at_gate() {
+  read -r _ < '${gate}' || :
 }
 record "$REASON"
 ${body}

@@ -1,0 +1,46 @@
+# Everything runs on the runtime that package.json pins, wherever Node with npm is found.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+TESTS := --test --test-reporter=spec
+
+.PHONY: all build test check demo bench proto proto-check clean
+
+all: build
+
+# npm leaves this file behind when it has installed what package-lock.json names.
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+build: node_modules/.package-lock.json
+	@node scripts/build.ts
+
+# Linter, types, generated messages, and the gate against edits of proto/ that would break the wire.
+check: node_modules/.package-lock.json
+	biome check .
+	tsc --noEmit
+	buf lint
+	node scripts/proto/generate.ts --check
+	node scripts/proto/breaking.ts
+
+test: build check
+	@sh scripts/vpn/install.sh || true
+	node scripts/test.ts
+
+demo: build
+	@sh scripts/vpn/install.sh || true
+	@node scripts/demo/main.ts
+
+bench: build
+	@node scripts/bench/main.ts
+
+proto: node_modules/.package-lock.json
+	node scripts/proto/generate.ts
+
+# Compares our proto/ with the portal's copy, descriptor by descriptor: make proto-check PORTAL=../portal
+proto-check: node_modules/.package-lock.json
+	@test -n "$(PORTAL)" || { echo "usage: make proto-check PORTAL=path-to-the-portal's-checkout" >&2; exit 2; }
+	@node scripts/proto/check.ts "$(PORTAL)"
+
+clean:
+	rm -rf dist build node_modules
