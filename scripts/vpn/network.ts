@@ -17,15 +17,10 @@ export type Network = {
 const PREFIX = 'ocagent';
 let made = 0;
 
-/**
- * The names carry the maker's pid and start time, so that a later run can tell a namespace whose
- * maker was killed (SIGKILL runs no cleanup) from one that is in use.
- */
 export async function createNetwork(): Promise<Network> {
   await removeOrphans();
-  const base = `${PREFIX}-${process.pid}-${startTime(process.pid)}-${made++}`;
-  const server = `${base}-server`;
-  const client = `${base}-client`;
+  const server = namespaceName('server');
+  const client = namespaceName('client');
   const undo = atExit(() => removeAtOnce([client, server]));
   const close = async () => {
     await removeNamespace(client);
@@ -51,6 +46,14 @@ export async function createNetwork(): Promise<Network> {
     throw error;
   }
   return { server, client, serverAddress: '10.99.0.1', clientAddress: '10.99.0.2', close };
+}
+
+/**
+ * A name of its own for a namespace. It carries the maker's pid and start time, so that a later run can tell one whose
+ * maker was killed (SIGKILL runs no clean-up) from one that is in use.
+ */
+export function namespaceName(use: string): string {
+  return `${PREFIX}-${process.pid}-${startTime(process.pid)}-${made++}-${use}`;
 }
 
 /** The argument vector that runs a command inside a namespace; it replaces itself, so the pid is the command's. */

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { namespaceName } from './network.ts';
 import { TOOL_PATH, toolEnvironment } from './run.ts';
 
 export type Availability = { ok: true } | { ok: false; reason: string };
@@ -15,7 +16,7 @@ export function vpnAvailable(): Availability {
     (tool) => !TOOL_PATH.split(':').some((folder) => isExecutable(join(folder, tool))),
   );
   if (missing.length > 0) return no(`missing: ${missing.join(', ')} (scripts/vpn/install.sh installs them)`);
-  return tryNamespace(`ocagent-trial-${process.pid}`);
+  return tryNamespace(namespaceName('trial'));
 }
 
 /** A container may forget the right to make namespaces, or the tun device, and still call us root. */

@@ -82,27 +82,28 @@ test('a reconnect is a disconnect of the old ID and a connect of a new one', lim
 const slow = `
 if [ "$REASON" = connect ]; then
   trap 'record terminated; exit 5' TERM
+  record waiting
   sleep 50 & wait
 fi`;
 
 test('a session that is cut while its connect-script waits ends the script by SIGTERM', limits, async (t) => {
   const { vpn, hook } = await recordedVpn(t, { users: ['alice'], body: slow });
   const client = await vpn.dial('alice');
-  const { id } = await hook.call({ kind: 'connect' });
+  const { id } = await hook.call({ kind: 'waiting' });
   await vpn.ocserv.occtl('disconnect', 'user', 'alice');
   assert.equal((await hook.call({ kind: 'terminated' })).id, id);
   await client.kill();
   await vpn.stop();
   assert.deepEqual(
     (await hook.calls()).map(({ kind }) => kind),
-    ['connect', 'terminated'],
+    ['connect', 'terminated', 'waiting'],
   );
 });
 
 test('auth-timeout ends a connect-script that takes longer by SIGTERM', limits, async (t) => {
   const { vpn, hook } = await recordedVpn(t, { users: ['alice'], body: slow, extra: ['auth-timeout = 2'] });
   const client = await vpn.dial('alice');
-  const { id } = await hook.call({ kind: 'connect' });
+  const { id } = await hook.call({ kind: 'waiting' });
   assert.equal((await hook.call({ kind: 'terminated' })).id, id);
   assertRefused(await client.outcome());
 });
@@ -110,7 +111,7 @@ test('auth-timeout ends a connect-script that takes longer by SIGTERM', limits, 
 test('a stop of the server ends a connect-script that waits by SIGTERM', limits, async (t) => {
   const { vpn, hook } = await recordedVpn(t, { users: ['alice'], body: slow });
   await vpn.dial('alice');
-  await hook.call({ kind: 'connect' });
+  await hook.call({ kind: 'waiting' });
   await vpn.ocserv.stop();
   await hook.call({ kind: 'terminated' });
 });

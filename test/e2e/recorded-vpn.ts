@@ -11,11 +11,14 @@ export async function recordedVpn(
   { body, ...options }: Omit<VpnOptions, 'scripts' | 'folder'> & { body?: string },
 ): Promise<{ vpn: Vpn; hook: RecordingHook }> {
   const folder = await createWorkFolder();
-  t.after(() => folder.remove());
+  let vpn: Vpn | undefined;
+  t.after(async () => {
+    await vpn?.close();
+    await folder.remove();
+  });
   const hook = await recordingHook(folder.path, body);
   const scripts = { connect: hook.script, disconnect: hook.script, hostUpdate: hook.script };
-  const vpn = await startVpn({ ...options, scripts, folder: folder.path });
-  t.after(() => vpn.close());
+  vpn = await startVpn({ ...options, scripts, folder: folder.path });
   return { vpn, hook };
 }
 

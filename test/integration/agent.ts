@@ -1,0 +1,155 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { type CertificateFiles, makeCertificates } from '../../scripts/portal/certificates.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+export const LAUNCHER = join(ROOT, 'bin', 'ocagent-hook');
+
+type Env = Readonly<Record<string, string>>;
+
+/** How one process ended, and what it said. */
+export interface Run {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** stderr, which is for the log alone: a line that is not JSON fails the test that reads it. */
+  readonly log: readonly Record<string, unknown>[];
+  /** The line of the decision. */
+  readonly decision: Record<string, unknown> | undefined;
+}
+
+export interface AgentOptions {
+  /** `host:port`, or several. */
+  readonly address: string | readonly string[];
+  readonly certificates?: CertificateFiles;
+  /** TOML below the generated [portal] and [state]. */
+  readonly config?: string;
+  readonly portal?: string;
+}
+
+/** One installation of the program: a configuration, a state folder, certificates; removed when disposed of. */
+export class Agent implements AsyncDisposable {
+  readonly folder: string;
+  readonly configFile: string;
+  readonly state: string;
+  readonly #running = new Set<ChildProcess>();
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.configFile = join(folder, 'config.toml');
+    this.state = join(folder, 'state', 'state.db');
+  }
+
+  static async install(options: AgentOptions): Promise<Agent> {
+    const agent = new Agent(mkdtempSync(join(tmpdir(), 'ocagent-test-')));
+    mkdirSync(join(agent.folder, 'state'), { mode: 0o700 });
+    agent.configure(options, options.certificates ?? (await makeCertificates(join(agent.folder, 'certs'))));
+    return agent;
+  }
+
+  configure({ address, config = '', portal = '' }: AgentOptions, files: CertificateFiles): void {
+    writeFileSync(
+      this.configFile,
+      `agent_id = "vpn-test"
+[portal]
+address = ${JSON.stringify(address)}
+${portal}
+[portal.tls]
+ca_file = "${files.ca}"
+cert_file = "${files.agentCertificate}"
+key_file = "${files.agentKey}"
+[state]
+path = "${this.state}"
+${config}
+`,
+      { mode: 0o600 },
+    );
+  }
+
+  connect(username: string, env: Env = {}): Promise<Run> {
+    return this.hook({ ...CONNECT, USERNAME: username, ...env });
+  }
+
+  disconnect(username: string, env: Env = {}): Promise<Run> {
+    return this.hook({ ...DISCONNECT, USERNAME: username, ...env });
+  }
+
+  hook(env: Env, command: readonly string[] = [LAUNCHER]): Promise<Run> {
+    return this.start(env, command).ended;
+  }
+
+  command(...args: string[]): Promise<Run> {
+    return this.start({}, [LAUNCHER, ...args]).ended;
+  }
+
+  /** Starts a process without waiting for it. */
+  start(env: Env, command: readonly string[] = [LAUNCHER]): { child: ChildProcess; ended: Promise<Run> } {
+    const [program = LAUNCHER, ...args] = command;
+    const child = spawn(program, args, {
+      env: { PATH: process.env['PATH'] ?? '', OCAGENT_CONFIG: this.configFile, ...env },
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#running.add(child);
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+    const ended = new Promise<Run>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => {
+        this.#running.delete(child);
+        resolve(runOf(code, signal, Buffer.concat(out).toString(), Buffer.concat(err).toString()));
+      });
+    });
+    return { child, ended };
+  }
+
+  /** The state's own database, for what only it can tell. */
+  query<T>(sql: string): T[] {
+    const db = new Database(this.state, { timeout: 5_000 });
+    try {
+      return db.prepare(sql).all() as T[];
+    } finally {
+      db.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#running) child.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export const CONNECT = {
+  REASON: 'connect',
+  ID: '4711',
+  IP_REAL: '198.51.100.7',
+  IP_REMOTE: '10.200.63.50',
+  GROUPNAME: 'staff',
+  DEVICE: 'vpn0',
+} as const;
+
+export const DISCONNECT = { ...CONNECT, REASON: 'disconnect' } as const;
+
+function runOf(code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string): Run {
+  return {
+    code,
+    signal,
+    stdout,
+    stderr,
+    get log() {
+      return stderr
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    },
+    get decision() {
+      return this.log.find(({ msg }) => msg === 'connect allowed' || msg === 'connect denied');
+    },
+  };
+}
