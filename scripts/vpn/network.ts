@@ -23,8 +23,7 @@ export async function createNetwork(): Promise<Network> {
   const client = namespaceName('client');
   const undo = atExit(() => removeAtOnce([client, server]));
   const close = async () => {
-    await removeNamespace(client);
-    await removeNamespace(server);
+    await removeNamespaces([client, server]);
     undo();
   };
   try {
@@ -67,23 +66,23 @@ export async function processesIn(namespace: string): Promise<number[]> {
   return stdout.split('\n').filter(Boolean).map(Number);
 }
 
-async function removeNamespace(name: string): Promise<void> {
+async function removeNamespaces(names: readonly string[]): Promise<void> {
   const deadline = performance.now() + 10_000;
-  // A process leaves its namespace before it has closed its tun device, so each is followed to its end.
-  const killed = new Map<number, string | undefined>();
+  // A process leaves its namespace before it has closed its tun device, so each that was there is followed to its end.
+  const seen = new Map<number, string | undefined>();
   for (;;) {
-    for (const pid of await processesIn(name)) {
-      killed.set(pid, startTime(pid));
-      kill(pid);
-    }
-    const left = [...killed].filter(([pid, started]) => isAlive(pid) && startTime(pid) === started);
+    const pids = (await Promise.all(names.map(processesIn))).flat();
+    for (const pid of pids) seen.set(pid, startTime(pid));
+    for (const pid of pids) kill(pid);
+    const left = [...seen].filter(([pid, started]) => isAlive(pid) && startTime(pid) === started);
     if (left.length === 0) break;
-    if (performance.now() > deadline)
-      throw new Error(`namespace ${name}: cannot kill ${left.map(([pid]) => pid)}`);
+    if (performance.now() > deadline) {
+      throw new Error(`cannot kill ${left.map(([pid]) => pid)} in the namespaces ${names.join(', ')}`);
+    }
     // Nothing tells a stranger of a process's end.
     await delay(10);
   }
-  await run(['ip', 'netns', 'delete', name]);
+  for (const name of names) await run(['ip', 'netns', 'delete', name]);
 }
 
 /** Synchronous, for a run that ends by an exception or a signal. */
@@ -96,11 +95,11 @@ function removeAtOnce(names: readonly string[]): void {
 }
 
 async function removeOrphans(): Promise<void> {
-  const names = readNamespaces().filter((name) => name.startsWith(`${PREFIX}-`));
-  for (const name of names) {
-    const [, pid, started] = name.split('-');
-    if (startTime(Number(pid)) !== started) await removeNamespace(name);
-  }
+  const orphans = readNamespaces().filter((name) => {
+    const [prefix, pid, started] = name.split('-');
+    return prefix === PREFIX && startTime(Number(pid)) !== started;
+  });
+  await removeNamespaces(orphans);
 }
 
 function readNamespaces(): string[] {

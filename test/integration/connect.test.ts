@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
-import { type CertificateFiles, makeCertificates } from '../../scripts/portal/certificates.ts';
-import { type Portal, startPortal } from '../../scripts/portal/portal.ts';
-import { Agent } from './agent.ts';
+import { describe, test } from 'node:test';
+import { withPortal } from './fixture.ts';
 
 const POLICY = {
   default: { allowed: false, reason: 'unknown user' },
@@ -19,32 +14,15 @@ const POLICY = {
 };
 
 describe('a connect', () => {
-  let certificates: CertificateFiles;
-  let portal: Portal;
-
-  before(async () => {
-    certificates = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
-    portal = await startPortal({ certificates: certificates.directory, policy: POLICY });
-  });
-  after(async () => {
-    await portal.close();
-    rmSync(certificates.directory, { recursive: true });
-  });
-  beforeEach(async () => {
-    await portal.start();
-    portal.forget();
-  });
-
-  const install = (config = ''): Promise<Agent> =>
-    Agent.install({ address: portal.address, certificates, config });
+  const fixture = withPortal(POLICY);
 
   test('is allowed by the portal, which is told who asks and for which session', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     const run = await agent.connect('alice', { VHOST: 'vpn.example' });
     assert.equal(run.code, 0, run.stderr);
     assert.equal(run.decision?.['source'], 'portal');
     assert.deepEqual(run.decision?.['routes'], ['10.0.0.0/8']);
-    const [call] = portal.callsOf('CheckPolicy');
+    const [call] = fixture.portal.callsOf('CheckPolicy');
     assert.deepEqual(
       { ...call?.request, requestTime: undefined },
       {
@@ -68,37 +46,37 @@ describe('a connect', () => {
   });
 
   test('is answered from the cache while the decision is fresh, without the portal', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     await agent.connect('alice');
-    await portal.stop();
+    await fixture.portal.stop();
     const run = await agent.connect('alice', { ID: '4712' });
     assert.equal(run.code, 0);
     assert.equal(run.decision?.['source'], 'cache');
     assert.deepEqual(run.decision?.['routes'], ['10.0.0.0/8']);
-    assert.equal(portal.calls.length, 1);
+    assert.equal(fixture.portal.calls.length, 1);
   });
 
   test('is denied by the portal with its reason, and again from the cache', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     for (const source of ['portal', 'cache']) {
       const run = await agent.connect('bob');
       assert.equal(run.code, 1);
       assert.equal(run.decision?.['source'], source);
       assert.equal(run.decision?.['reason'], 'on leave until Monday');
     }
-    assert.equal(portal.calls.length, 1);
+    assert.equal(fixture.portal.calls.length, 1);
     assert.deepEqual(agent.query('SELECT * FROM session'), []);
   });
 
   test('is denied when the portal says should_disconnect, whatever it says of allowed', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     const run = await agent.connect('mallory');
     assert.equal(run.code, 1);
     assert.equal(run.decision?.['source'], 'portal');
   });
 
   test('that the portal calls invalid is denied, not kept, and no failure of the portal', async () => {
-    await using agent = await install('[resilience.circuit_breaker]\nfailure_threshold = 1');
+    await using agent = await fixture.install('[resilience.circuit_breaker]\nfailure_threshold = 1');
     for (let i = 0; i < 2; i++) {
       const run = await agent.connect('weird');
       assert.equal(run.code, 1);
@@ -106,20 +84,20 @@ describe('a connect', () => {
       assert.match(String(run.decision?.['reason']), /no such realm/);
       assert.equal(run.decision?.['breaker'], 'closed');
     }
-    assert.equal(portal.calls.length, 2);
+    assert.equal(fixture.portal.calls.length, 2);
   });
 
   test('is asked anew each time when the portal forbids caching', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     await agent.connect('brief');
     assert.equal((await agent.connect('brief')).decision?.['source'], 'portal');
-    assert.equal(portal.calls.length, 2);
+    assert.equal(fixture.portal.calls.length, 2);
   });
 
   test('falls back to a stale decision when the portal is gone, and to a denial without one', async () => {
-    await using agent = await install('[resilience.cache]\nttl = "0s"\n');
+    await using agent = await fixture.install('[resilience.cache]\nttl = "0s"\n');
     await agent.connect('alice');
-    await portal.stop();
+    await fixture.portal.stop();
     const known = await agent.connect('alice');
     assert.equal(known.code, 0);
     assert.equal(known.decision?.['source'], 'stale');
@@ -132,18 +110,18 @@ describe('a connect', () => {
   });
 
   test('under fail mode close is denied even where a stale decision exists', async () => {
-    await using agent = await install('[resilience]\nfail_mode = "close"\ncache.ttl = "0s"');
+    await using agent = await fixture.install('[resilience]\nfail_mode = "close"\ncache.ttl = "0s"');
     await agent.connect('alice');
-    await portal.stop();
+    await fixture.portal.stop();
     const run = await agent.connect('alice');
     assert.equal(run.code, 1);
     assert.equal(run.decision?.['source'], 'fail-close');
   });
 
   test('under fail mode open is allowed, but not for one whom the portal has just denied', async () => {
-    await using agent = await install('[resilience]\nfail_mode = "open"\ncache.deny_ttl = "0s"');
+    await using agent = await fixture.install('[resilience]\nfail_mode = "open"\ncache.deny_ttl = "0s"');
     await agent.connect('bob');
-    await portal.stop();
+    await fixture.portal.stop();
     const stranger = await agent.connect('carol');
     assert.equal(stranger.code, 0);
     assert.equal(stranger.decision?.['source'], 'fail-open');
@@ -154,10 +132,12 @@ describe('a connect', () => {
   });
 
   test('of an emergency user is allowed by any fail mode, loudly', async () => {
-    await using agent = await install('[resilience]\nfail_mode = "close"\nemergency_users = ["root-admin"]');
+    await using agent = await fixture.install(
+      '[resilience]\nfail_mode = "close"\nemergency_users = ["root-admin"]',
+    );
     assert.equal((await agent.connect('root-admin')).code, 1, 'the portal can be asked, so it decides');
     await agent.command('cache', 'clear');
-    await portal.stop();
+    await fixture.portal.stop();
     const run = await agent.connect('root-admin');
     assert.equal(run.code, 0);
     assert.equal(run.decision?.['source'], 'emergency');
@@ -165,7 +145,7 @@ describe('a connect', () => {
   });
 
   test('in observe mode is decided and logged, and let in whatever was decided', async () => {
-    await using agent = await install('[hook]\nmode = "observe"');
+    await using agent = await fixture.install('[hook]\nmode = "observe"');
     const run = await agent.connect('bob');
     assert.equal(run.code, 0);
     assert.equal(run.decision?.['allowed'], false);
@@ -175,15 +155,17 @@ describe('a connect', () => {
   });
 
   test('opens the breaker at the threshold, after which the portal is not asked until the timeout', async () => {
-    await using agent = await install('[resilience.circuit_breaker]\ntimeout = "1s"\nmax_requests = 1');
-    await portal.stop();
+    await using agent = await fixture.install(
+      '[resilience.circuit_breaker]\ntimeout = "1s"\nmax_requests = 1',
+    );
+    await fixture.portal.stop();
     for (const user of ['u1', 'u2', 'u3'])
       assert.equal((await agent.connect(user)).decision?.['breaker'], 'closed');
     const refused = await agent.connect('alice');
     assert.equal(refused.decision?.['breaker'], 'open');
     assert.equal(refused.decision?.['portal_error'], null);
     assert.match(String(refused.decision?.['reason']), /circuit breaker is open/);
-    await portal.start();
+    await fixture.portal.start();
     const shown = JSON.parse((await agent.command('breaker', 'status', '--json')).stdout) as {
       retry_at: string;
     };
@@ -195,7 +177,7 @@ describe('a connect', () => {
   });
 
   test('with an invalid value is denied without asking anybody', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     for (const env of [
       { USERNAME: '' },
       { USERNAME: 'é'.repeat(32) },
@@ -208,11 +190,11 @@ describe('a connect', () => {
       assert.equal(run.code, 1, JSON.stringify(env));
       assert.equal(run.decision?.['source'], 'invalid');
     }
-    assert.equal(portal.calls.length, 0);
+    assert.equal(fixture.portal.calls.length, 0);
   });
 
   test('without a required variable, or with an unknown reason, ends with 2 and says what is missing', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install();
     const noAddress = await agent.hook({ REASON: 'connect', USERNAME: 'alice' });
     assert.equal(noAddress.code, 2);
     assert.match(noAddress.stderr, /missing in the environment: IP_REAL/);
@@ -222,7 +204,7 @@ describe('a connect', () => {
   });
 
   test('with an unusable configuration ends with 2, naming every error and all its figures', async () => {
-    await using agent = await install('[resilience.cache]\nttl = "soon"\n[hook]\ndedline = "8s"');
+    await using agent = await fixture.install('[resilience.cache]\nttl = "soon"\n[hook]\ndedline = "8s"');
     const run = await agent.connect('alice');
     assert.equal(run.code, 2);
     assert.match(run.stderr, /config\.toml:\d+: resilience\.cache\.ttl: cannot use \\"soon\\"/);

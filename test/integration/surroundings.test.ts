@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { LAUNCHER } from './agent.ts';
+import { withPortal } from './fixture.ts';
+
+const ROOT = join(LAUNCHER, '..', '..');
+const ALICE = { REASON: 'connect', USERNAME: 'alice', IP_REAL: '198.51.100.7', ID: '1' } as const;
+
+describe('the launcher', () => {
+  const fixture = withPortal({ users: { alice: { allowed: true } } });
+
+  test('works through /bin/sh whatever its first line says, as ocserv-fw calls it', async () => {
+    await using agent = await fixture.install();
+    const run = await agent.hook({ ...ALICE, OCSERV_RESTRICT_TO_ROUTES: '1' }, ['/bin/sh', LAUNCHER]);
+    assert.equal(run.code, 0, run.stderr);
+  });
+
+  test('works through symbolic links, relative ones too', async () => {
+    await using agent = await fixture.install();
+    symlinkSync(LAUNCHER, join(agent.folder, 'absolute'));
+    symlinkSync('absolute', join(agent.folder, 'relative'));
+    const run = await agent.hook(ALICE, [join(agent.folder, 'relative')]);
+    assert.equal(run.code, 0, run.stderr);
+  });
+
+  test('works with a closed stdin, with stray descriptors, and under the umask 0066', async () => {
+    await using agent = await fixture.install();
+    const run = await agent.hook(ALICE, [
+      '/bin/sh',
+      '-c',
+      `umask 0066; exec ${LAUNCHER} <&- 4</dev/null 5>/dev/null`,
+    ]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(statSync(agent.state).mode & 0o777, 0o600);
+  });
+
+  test('keeps what the surroundings set for other programs from the hook', async () => {
+    await using agent = await fixture.install();
+    const evil = join(agent.folder, 'evil.cjs');
+    writeFileSync(evil, 'process.stderr.write("loaded\\n"); process.exit(0);');
+    const run = await agent.hook({
+      ...ALICE,
+      NODE_OPTIONS: `--require ${evil}`,
+      NODE_EXTRA_CA_CERTS: '/nonexistent',
+      NODE_TLS_REJECT_UNAUTHORIZED: '0',
+      NODE_DEBUG: 'net,tls',
+      GRPC_VERBOSITY: 'DEBUG',
+      GRPC_TRACE: 'all',
+      SSL_CERT_FILE: '/nonexistent',
+      OPENSSL_CONF: evil,
+      https_proxy: 'http://127.0.0.1:1',
+      grpc_proxy: 'http://127.0.0.1:1',
+      HTTPS_PROXY: 'http://127.0.0.1:1',
+      ODD: "x'\nexport NODE_OPTIONS=--version\nexport A;B=1",
+    });
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.decision?.['source'], 'portal');
+    assert.equal(run.log.length, 1, run.stderr);
+  });
+
+  test('passes hostile values on as they are', async () => {
+    await using agent = await fixture.install();
+    for (const name of [
+      '$(touch /tmp/pwned)',
+      '`id`',
+      'a\'b"c',
+      ' lead and trail ',
+      '-rf',
+      'a;b|c&d>e',
+      '../../etc',
+      '*',
+    ]) {
+      const run = await agent.hook({ ...ALICE, USERNAME: name });
+      assert.equal(run.decision?.['username'], name);
+    }
+  });
+
+  test('called by a person without arguments shows the help and ends with 2', async () => {
+    await using agent = await fixture.install();
+    const run = await agent.hook({}, [LAUNCHER]);
+    assert.equal(run.code, 2);
+    assert.equal(run.stdout, '');
+    assert.match(run.stderr, /connect-script = /);
+  });
+});
+
+describe("V8's code cache", () => {
+  const fixture = withPortal({ users: { alice: { allowed: true } } });
+
+  const copyOfProgram = (folder: string): string => {
+    mkdirSync(join(folder, 'bin'));
+    copyFileSync(LAUNCHER, join(folder, 'bin', 'ocagent-hook'));
+    cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    return folder;
+  };
+
+  test('was made by the build, for the way to the portal too', () => {
+    const caches = readdirSync(join(ROOT, 'dist')).filter((name) => name.endsWith('.cache'));
+    assert.deepEqual(caches.map((name) => name.split('.')[0]).sort(), ['main', 'portal']);
+  });
+
+  test('is not needed: without it, or with one that V8 rejects, the hook answers all the same', async () => {
+    await using agent = await fixture.install();
+    const copy = copyOfProgram(agent.folder);
+    const caches = readdirSync(join(copy, 'dist')).filter((name) => name.endsWith('.cache'));
+    for (const name of caches) writeFileSync(join(copy, 'dist', name), 'of another runtime');
+    const rejected = await agent.hook(ALICE, [join(copy, 'bin', 'ocagent-hook')]);
+    assert.equal(rejected.decision?.['source'], 'portal', rejected.stderr);
+    for (const name of caches) rmSync(join(copy, 'dist', name));
+    const missing = await agent.hook(ALICE, [join(copy, 'bin', 'ocagent-hook')]);
+    assert.equal(missing.decision?.['source'], 'cache', missing.stderr);
+  });
+
+  test('and everything else missing denies: an installation that was not built lets nobody in', async () => {
+    await using agent = await fixture.install();
+    const copy = copyOfProgram(agent.folder);
+    rmSync(join(copy, 'dist'), { recursive: true });
+    const run = await agent.hook(ALICE, [join(copy, 'bin', 'ocagent-hook')]);
+    assert.equal(run.code, 1);
+    assert.match(run.stderr, /not built: run 'make build'/);
+  });
+});
