@@ -1,6 +1,6 @@
+import { elapsed } from '../hook/elapsed.ts';
 import { whyBadName } from '../hook/environment.ts';
 import { isIpAddress, withoutScope } from '../hook/ip.ts';
-import { uptime } from '../hook/leave.ts';
 import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request } from '../policy/types.ts';
@@ -42,7 +42,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     record: () => {},
     onStateLost: lost,
     onProvisional: () => {},
-    askPortal: () => askPortal(config, request, uptime()),
+    askPortal: () => askPortal(config, request, elapsed()),
   };
   const invalid = whyInvalid(request);
   const { decision, failure } =
@@ -53,7 +53,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     complain(`the state cannot be written: ${state.unrecorded}`, '');
   if (failure !== null)
     complain(`the portal could not be asked: ${failure.code}: ${failure.detail}`, failure.cure);
-  if (options.json) await printJson(decisionJson(decision, request, config, uptime()));
+  if (options.json) await printJson(decisionJson(decision, request, config, elapsed()));
   else await print(forPeople(decision, request, failure));
   return decision.allowed ? 0 : 1;
 }

@@ -9,8 +9,8 @@ import { askPortal } from '../portal/ask.ts';
 import { beginSession, sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
+import { elapsed } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
-import { uptime } from './leave.ts';
 import { openState, reportStateLost } from './open-state.ts';
 
 /**
@@ -61,7 +61,7 @@ async function decideInTime(
       if (answered.tooLate) throw new Error('answered by the deadline');
       recordSession(tx, decision, request, session, config);
     },
-    askPortal: () => askPortal(config, request, uptime()),
+    askPortal: () => askPortal(config, request, elapsed()),
   };
   if (invalid !== null) return decideInvalid(invalid, means);
   const { decision, failure } = await decide(request, means);
@@ -97,7 +97,7 @@ function isLetIn(decision: Decision, { hook }: Config): boolean {
 function conclude(decision: Decision, request: Request, config: Config, log: Log): number {
   const letIn = isLetIn(decision, config);
   log.line(levelOf(decision, letIn), decision.allowed ? 'connect allowed' : 'connect denied', {
-    ...decisionJson(decision, request, config, uptime()),
+    ...decisionJson(decision, request, config, elapsed()),
     session_id: request.sessionId,
     vhost: request.vhost,
     vpn_ip: request.vpnIp,
@@ -150,7 +150,10 @@ function atDeadline(
   let timer: NodeJS.Timeout;
   let known: Decision | null = null;
   const passed = new Promise<Decision>((resolve) => {
-    timer = setTimeout(() => resolve(known ?? withNothing(request, config)), config.hook.deadline - uptime());
+    timer = setTimeout(
+      () => resolve(known ?? withNothing(request, config)),
+      config.hook.deadline - elapsed(),
+    );
   });
   return {
     passed,

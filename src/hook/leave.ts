@@ -12,8 +12,3 @@ export function leave(code: number, logHangs = false): never {
   }
   process.exit(code);
 }
-
-/** Milliseconds since this process began, by a clock that nobody can set. */
-export function uptime(): number {
-  return process.uptime() * 1_000;
-}

@@ -3,10 +3,11 @@ import type { Config } from '../config/schema.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
 import { connect } from './connect.ts';
 import { disconnect } from './disconnect.ts';
+import { elapsed } from './elapsed.ts';
 import { type HookCall, readCall } from './environment.ts';
 import { figures } from './figures.ts';
 import { hostUpdate } from './host-update.ts';
-import { leave, uptime } from './leave.ts';
+import { leave } from './leave.ts';
 
 /** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/main.ts. */
 const FAULT = 1;
@@ -62,7 +63,7 @@ export async function runHook(): Promise<void> {
 
   async function end(code: number): Promise<void> {
     final ??= code;
-    const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - uptime());
+    const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - elapsed());
     const written = await log.flush(Math.min(FLUSH_MS, left));
     leave(final, !written);
   }
