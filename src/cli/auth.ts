@@ -4,7 +4,7 @@ import { isIpAddress, withoutScope } from '../hook/ip.ts';
 import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request } from '../policy/types.ts';
-import { askPortal } from '../portal/ask.ts';
+import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { configOf, type GlobalOptions, stateOf } from './context.ts';
@@ -42,6 +42,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     record: () => {},
     onStateLost: lost,
     onProvisional: () => {},
+    mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
     askPortal: () => askPortal(config, request, elapsed()),
   };
   const invalid = whyInvalid(request);

@@ -5,7 +5,7 @@ import { decide, decideInvalid } from '../policy/decide.ts';
 import { fallBack } from '../policy/decision.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request, Source } from '../policy/types.ts';
-import { askPortal } from '../portal/ask.ts';
+import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
 import { beginSession, sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
@@ -61,6 +61,7 @@ async function decideInTime(
       if (answered.tooLate) throw new Error('answered by the deadline');
       recordSession(tx, decision, request, session, config);
     },
+    mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
     askPortal: () => askPortal(config, request, elapsed()),
   };
   if (invalid !== null) return decideInvalid(invalid, means);

@@ -5,6 +5,7 @@ import { loadBreaker, saveBreaker } from '../state/breaker.ts';
 import { noteContact } from '../state/contact.ts';
 import { count } from '../state/counters.ts';
 import { findDecision, type KeptDecision, touchDecision } from '../state/decisions.ts';
+import { drawTicket, returnTicket, type Ticket } from '../state/portal-queue.ts';
 import { nextInSequence } from '../state/sequence.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
@@ -12,6 +13,7 @@ import { StateUnusable } from '../state/unusable.ts';
 import { type Conditions, fallBack, fromAnswer, fromEntry, undecided } from './decision.ts';
 import { breakerRules, freshnessRules } from './rules.ts';
 import { keepAnswer, settleBreaker } from './settle.ts';
+import { waitForTurn } from './turn.ts';
 import type { Decision, Failure, PortalResult, Request } from './types.ts';
 
 /** What a decision needs from outside. */
@@ -19,6 +21,8 @@ export interface Means extends Conditions {
   /** Null when it cannot be used; why was reported when it was opened. */
   readonly state: State | null;
   readonly askPortal: () => Promise<PortalResult>;
+  /** Milliseconds that may be spent on letting siblings ask the portal first, as of now. */
+  readonly mayWaitForTurn: () => number;
   /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
   readonly record: (tx: Transaction, decision: Decision) => void;
   readonly onStateLost: (error: StateUnusable) => void;
@@ -36,6 +40,7 @@ export interface Decided {
 interface Asking {
   readonly admission: Admission | null;
   readonly asked: number | null;
+  readonly ticket: Ticket | null;
   readonly breaker: Decision['breaker'];
   /** The entry as last seen, for the case that the state is lost in between. */
   readonly remembered: KeptDecision | undefined;
@@ -45,6 +50,7 @@ interface Asking {
 const WITHOUT_STATE: Asking = {
   admission: null,
   asked: null,
+  ticket: null,
   breaker: 'unavailable',
   remembered: undefined,
   seenAt: null,
@@ -59,6 +65,9 @@ export async function decide(request: Request, means: Means): Promise<Decided> {
   if (first !== null && 'decision' in first) return { decision: first.decision, failure: null };
 
   const asking = first ?? WITHOUT_STATE;
+  if (means.state !== null && asking.ticket !== null) {
+    await waitForTurn(means.state, asking.ticket, means.mayWaitForTurn());
+  }
   const result = await means.askPortal();
   const failure = 'failure' in result ? result.failure : null;
   const alone = concludeAlone(request, asking, result, means);
@@ -72,7 +81,7 @@ export async function decide(request: Request, means: Means): Promise<Decided> {
 /** A value that is present but invalid is denied without asking anybody. It is a decision, so it is counted as one. */
 export async function decideInvalid(
   reason: string,
-  means: Omit<Means, 'askPortal' | 'bypassCache' | 'onProvisional'>,
+  means: Omit<Means, 'askPortal' | 'mayWaitForTurn' | 'bypassCache' | 'onProvisional'>,
 ): Promise<Decision> {
   const decision: Decision = { ...undecided('miss', 'unavailable'), source: 'invalid', reason };
   const seen = await orNull(means, (tx) => {
@@ -111,6 +120,8 @@ function consult(tx: Transaction, request: Request, means: Means): { decision: D
     // A trial that could not be recorded is none: the portal is asked all the same, and the breaker left alone.
     admission: tx.writable ? asked.admission : null,
     asked: nextInSequence(tx),
+    // A trial call does not queue: it is one of few, and its lease is running.
+    ticket: asked.admission.trial === null ? drawTicket(tx, config.hook.deadline) : null,
     breaker,
     remembered: entry,
     seenAt: tx.now,
@@ -126,6 +137,7 @@ function conclude(
   means: Means,
 ): Decision {
   const { config } = means;
+  if (asking.ticket !== null) returnTicket(tx, asking.ticket.number);
   settleBreaker(tx, request.username, asking.admission, result, config);
   if ('failure' in result) {
     if (result.failure.code !== 'LOCAL') noteContact(tx, `${result.failure.code}: ${result.failure.detail}`);

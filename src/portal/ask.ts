@@ -5,6 +5,14 @@ import type { PortalResult, Request } from '../policy/types.ts';
 const RESERVE_MS = 500;
 
 /**
+ * Milliseconds that may pass before the portal is asked, with its whole portal.timeout still left after them.
+ * @param elapsed milliseconds since the deadline began to count.
+ */
+export function timeBeforeAsking({ portal, hook }: Config, elapsed: number): number {
+  return Math.max(0, hook.deadline - RESERVE_MS - portal.timeout - elapsed);
+}
+
+/**
  * Asks the portal within what is left of the deadline. gRPC is loaded here and nowhere else in a hook: half of a
  * portal connect's time is spent on loading it, and a cached connect must not pay for it.
  * @param elapsed milliseconds since the deadline began to count.

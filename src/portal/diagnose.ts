@@ -71,6 +71,13 @@ export async function diagnose(
       'start the portal, or see portal.address',
     );
   }
+  if (portal.tls.enabled && /ECONNRESET|EPIPE|socket hang up|ECONNABORTED/.test(details)) {
+    // Under TLS 1.3 a client has shaken hands before the server looks at its certificate; some then just close.
+    return unavailable(
+      `the portal at ${where} closed the connection: ${details}`,
+      `if it goes on: see that the portal trusts portal.tls.cert_file ${portal.tls.cert_file}`,
+    );
+  }
   return unavailable(reached ? details : `${where} was not reached: ${details}`, '');
 }
 

@@ -115,6 +115,16 @@ export class State {
     }
   }
 
+  /** Reads without waiting for anybody; null when that is not possible just now. */
+  look<T>(work: (tx: Transaction) => T): T | null {
+    try {
+      return this.#attempt('BEGIN', work, false);
+    } catch (error) {
+      if (troubleOf(error) === 'not SQLite') throw error;
+      return null;
+    }
+  }
+
   #readOnly<T>(work: (tx: Transaction) => T, because: unknown): T {
     try {
       const result = this.#attempt('BEGIN', work, false);

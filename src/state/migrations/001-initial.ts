@@ -44,6 +44,11 @@ CREATE TABLE breaker_blame (
   username TEXT PRIMARY KEY, wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Who wants to ask the portal, in order, so that not all do so at once.
+CREATE TABLE portal_queue (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL
+) STRICT;
+
 -- One row a session. Byte counts are TEXT: ocserv counts in unsigned 64 bits, SQLite's integers are signed.
 CREATE TABLE session (
   id INTEGER PRIMARY KEY,
