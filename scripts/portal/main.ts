@@ -66,6 +66,8 @@ async function run(): Promise<void> {
     policy: text,
     host,
     port,
+    onWait: ({ rpc, request }, delay) =>
+      say(`portal: ${rpc} of ${JSON.stringify(request.username)} waits ${delay} ms, as the policy says`),
     onCall: (call) => {
       if (log) process.stdout.write(`${callLine(call)}\n`);
       // A portal that runs for days must not keep what only tests look at.

@@ -19,6 +19,8 @@ export interface PortalOptions {
   port?: number;
   /** Called with each call once it is answered. */
   onCall?: (call: PortalCall) => void;
+  /** Called with each call that a `delay` of the policy holds back, and for how many milliseconds. */
+  onWait?: (call: PortalCall, delay: number) => void;
 }
 
 export async function startPortal(options: PortalOptions): Promise<Portal> {
@@ -33,7 +35,7 @@ export async function startPortal(options: PortalOptions): Promise<Portal> {
     onTrusted: (socket) => injector.injectConnection(socket),
     onChange: () => signal.changed(),
   });
-  const portal = new Portal(grpc, listener, signal, readPolicy(options.policy ?? {}), options.onCall);
+  const portal = new Portal(grpc, listener, signal, readPolicy(options.policy ?? {}), options);
   await portal.begin();
   return portal;
 }
@@ -54,7 +56,7 @@ export class Portal {
     listener: Listener,
     signal: Signal,
     policy: Policy,
-    onCall?: PortalOptions['onCall'],
+    { onCall, onWait }: Pick<PortalOptions, 'onCall' | 'onWait'>,
   ) {
     this.#grpc = grpc;
     this.#listener = listener;
@@ -66,6 +68,7 @@ export class Portal {
         this.#calls.arrive(call);
         signal.changed();
       },
+      waits: (call, delay) => onWait?.(call, delay),
       answered: (call, answer) => {
         this.#calls.settle(call, answer);
         onCall?.(call as PortalCall);

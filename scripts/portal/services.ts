@@ -16,6 +16,8 @@ import type { Policy, RpcName, RpcOrders } from './policy.ts';
 export interface Desk {
   policy(): Policy;
   arrived(call: PortalCall): void;
+  /** A `delay` of the policy, in milliseconds, holds this call back from now on. */
+  waits(call: PortalCall, delay: number): void;
   answered<Rpc extends RpcName>(call: CallOf<Rpc>, answer: Answer<Messages[Rpc]['response']>): void;
   /** Resolves when nobody holds calls of this rpc back. */
   released(rpc: RpcName): Promise<void>;
@@ -57,8 +59,10 @@ function handler<Rpc extends RpcName>(
 
     const answer = async (): Promise<Answer<Messages[Rpc]['response']>> => {
       await Promise.race([desk.released(rpc), gone.signal.aborted || once(gone.signal, 'abort')]);
-      if (orders.delay !== undefined)
+      if (orders.delay !== undefined) {
+        desk.waits(call as PortalCall, orders.delay);
         await sleep(orders.delay, undefined, { signal: gone.signal }).catch(() => {});
+      }
       if (gone.signal.aborted)
         return { status: 'CANCELLED', details: 'the client is gone', response: undefined };
       if (orders.error === undefined || orders.error === status.OK) {

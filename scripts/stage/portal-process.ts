@@ -59,13 +59,12 @@ export async function startPortalProcess(options: {
     async setPolicy(policy) {
       const before = portal.log.count;
       await write(policy);
-      const { index } = await portal.log.waitFor(/^portal: policy read again|^policy: /, 10_000, before);
+      const { index } = await portal.log.waitFor(/^portal: policy read again/, 10_000, before);
       // Said once it has gone down or come back.
       await portal.log.waitFor(policy.down === true ? /^portal: down/ : /^portal: listening/, 10_000, index);
     },
     async holds(username) {
-      const line = `portal: CheckPolicy of ${JSON.stringify(username)} waits`;
-      await portal.log.waitFor(new RegExp(`^${RegExp.escape(line)}`), 10_000, from);
+      await portal.log.waitFor(new RegExp(`^portal: CheckPolicy of "${username}" waits`), 10_000, from);
     },
     async call(wanted) {
       for (let index = from; ; index += 1) {

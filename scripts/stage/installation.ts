@@ -1,0 +1,81 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { type CertificateFiles, makeCertificates } from '../portal/certificates.ts';
+import { type Finished, run, toolEnvironment } from '../vpn/run.ts';
+import { HookLog } from './hook-log.ts';
+
+export const HOOK = join(import.meta.dirname, '..', '..', 'bin', 'ocagent-hook');
+
+/** The program as an administrator installs it: a configuration, certificates, a state folder, a log. */
+export interface Installation {
+  readonly certificates: CertificateFiles;
+  readonly configFile: string;
+  /** Of the `configure` before. */
+  readonly log: HookLog;
+  /** Writes a configuration with a state and a log of its own, which begin empty. The next hook goes by it. */
+  configure(options: { portal: string; config?: string }): void;
+  /** One of the program's commands, as a person calls it. */
+  command(...args: string[]): Promise<Finished>;
+  /** The state's own database, for what only it can tell. */
+  query<T>(sql: string): T[];
+}
+
+/** @param folder of which nobody but its owner may write; it goes when its owner removes it. */
+export async function install(folder: string): Promise<Installation> {
+  const configFile = join(folder, 'config.toml');
+  const certificates = await makeCertificates(join(folder, 'certificates'));
+  let configured = 0;
+  let log: HookLog | undefined;
+  const there = () => {
+    if (log === undefined) throw new Error('configure the installation first');
+    return log;
+  };
+  const state = () => join(folder, `state-${configured}`, 'state.db');
+  return {
+    certificates,
+    configFile,
+    get log() {
+      return there();
+    },
+    configure({ portal, config = '' }) {
+      configured += 1;
+      mkdirSync(join(folder, `state-${configured}`), { mode: 0o700 });
+      log = new HookLog(join(folder, `log-${configured}`, 'hook.log'));
+      writeFileSync(configFile, configText(portal, certificates, state(), log.file, config), { mode: 0o600 });
+    },
+    command: (...args) =>
+      run([HOOK, ...args], { env: { ...toolEnvironment(), OCAGENT_CONFIG: configFile }, timeout: 30_000 }),
+    query<T>(sql: string) {
+      there();
+      const db = new Database(state(), { timeout: 5_000, fileMustExist: true });
+      try {
+        return db.prepare(sql).all() as T[];
+      } finally {
+        db.close();
+      }
+    },
+  };
+}
+
+function configText(
+  portal: string,
+  { ca, agentCertificate, agentKey }: CertificateFiles,
+  state: string,
+  log: string,
+  more: string,
+): string {
+  return `agent_id = "vpn-1"
+[portal]
+address = ${JSON.stringify(portal)}
+[portal.tls]
+ca_file = ${JSON.stringify(ca)}
+cert_file = ${JSON.stringify(agentCertificate)}
+key_file = ${JSON.stringify(agentKey)}
+[state]
+path = ${JSON.stringify(state)}
+[log]
+level = "debug"
+file = ${JSON.stringify(log)}
+${more}`;
+}
