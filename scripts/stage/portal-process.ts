@@ -9,6 +9,7 @@ import { type LogLine, matches, type Wanted } from './hook-log.ts';
 
 /** The development portal as a process of its own, ruled by its policy file alone, as a person would. */
 export interface PortalProcess {
+  readonly pid: number;
   readonly address: string;
   /** Resolves when the portal goes by it. `down: true` takes it down. */
   setPolicy(policy: PolicyInput): Promise<void>;
@@ -45,7 +46,7 @@ export async function startPortalProcess(options: {
   const argv: [string, ...string[]] = [process.execPath, MAIN, ...words];
   const portal = await start(options.inside?.(argv) ?? argv, { env: toolEnvironment() });
   const callOff = atExit(() => portal.signal('SIGKILL'));
-  const announced = await portal.log.waitFor(/^portal: (?:listening on|down \()(\S+?)\)?$/);
+  const announced = await portal.log.waitFor(/^portal: (?:listening on |down \()([^\s)]+)/);
   let from = 0;
 
   const calls = (wanted: Wanted = {}) =>
@@ -54,6 +55,7 @@ export async function startPortalProcess(options: {
       .map((line) => JSON.parse(line) as LogLine)
       .filter((call) => matches(call, wanted));
   return {
+    pid: portal.pid,
     address: announced.match[1] ?? '',
     calls,
     async setPolicy(policy) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the demo and the end-to-end tests need of ocserv, openconnect and iproute2 (Debian, as root).
+# Installs what the demo and the end-to-end tests need of ocserv, openconnect, iproute2 and openssl (Debian, as root).
 # An ocserv that it installs neither starts nor will start at boot; one that was here before is left as it is.
 # Status: 0 there is all that is needed, 3 not root, 4 not a Debian, 5 apt could not install it.
 set -eu
@@ -17,6 +17,7 @@ wanted=
 command -v ocserv >/dev/null || wanted="$wanted ocserv"
 command -v openconnect >/dev/null || wanted="$wanted openconnect"
 command -v ip >/dev/null || wanted="$wanted iproute2"
+command -v openssl >/dev/null || wanted="$wanted openssl"
 [ -n "$wanted" ] || exit 0
 
 [ "$(id -u)" = 0 ] || give_up 3 "missing:$wanted; only root can install them"

@@ -6,7 +6,10 @@ import { parse } from 'smol-toml';
 import { readConfig } from '../../src/config/read.ts';
 import { isField, SCHEMA, type Table } from '../../src/config/schema.ts';
 
-const example = parse(readFileSync(resolve(import.meta.dirname, '../../config.toml'), 'utf8'));
+/** As plain objects: the parser's have no prototype. */
+const example = structuredClone(
+  parse(readFileSync(resolve(import.meta.dirname, '../../config.toml'), 'utf8')),
+);
 
 /** Every key by its full path, with its value; a field's table (such as `headers`) is a value. */
 function keysOf(table: Record<string, unknown>, schema: Table, at = ''): Map<string, unknown> {
@@ -32,6 +35,17 @@ function defaultsOf(schema: Table, at = ''): Map<string, unknown> {
   return keys;
 }
 
+/** `a.b.c` keys as tables inside tables. */
+function nested(keys: readonly (readonly [string, unknown])[]): Record<string, unknown> {
+  const table: Record<string, unknown> = {};
+  for (const name of new Set(keys.map(([path]) => path.split('.')[0] ?? ''))) {
+    const inside = keys.filter(([path]) => path.startsWith(`${name}.`));
+    const rest = inside.map(([path, value]) => [path.slice(name.length + 1), value] as const);
+    table[name] = inside.length > 0 ? nested(rest) : keys.find(([path]) => path === name)?.[1];
+  }
+  return table;
+}
+
 const schema = SCHEMA as unknown as Table;
 
 test('the committed config.toml has every key there is, and none that is not', () => {
@@ -48,13 +62,7 @@ test('the committed config.toml has every key at its default, but the address, w
 });
 
 test('what is shown of a configuration is read as the same configuration again', () => {
-  const shown: Record<string, unknown> = {};
-  for (const [path, value] of defaultsOf(schema)) {
-    const keys = path.split('.');
-    let table = shown;
-    for (const key of keys.slice(0, -1)) table = (table[key] ??= {}) as Record<string, unknown>;
-    if (value !== undefined) table[keys.at(-1) ?? ''] = value;
-  }
+  const shown = nested([...defaultsOf(schema)].filter(([, value]) => value !== undefined));
   const portal = { ...(shown['portal'] as object), address: 'portal.example.net:9091' };
   assert.deepEqual(readConfig({ ...shown, portal }), readConfig(example));
 });

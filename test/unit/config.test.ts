@@ -31,7 +31,7 @@ async function onlyProblem(t: TestContext, source: string): Promise<string> {
 }
 
 describe('a configuration', () => {
-  test('needs nothing but the portal’s address; everything else has its default', async (t) => {
+  test("needs nothing but the portal's address; everything else has its default", async (t) => {
     const config = await load(t, PORTAL);
     assert.deepEqual(config.portal.address, [{ host: 'portal.example.net', port: 9091 }]);
     assert.equal(config.resilience.fail_mode, 'stale');
@@ -55,7 +55,7 @@ describe('a configuration', () => {
     assert.deepEqual(config.resilience.emergency_users, ['root', 'Jörg']);
     assert.equal(config.resilience.cache.max_size, 7);
     assert.equal(config.resilience.circuit_breaker.failure_threshold, 9);
-    assert.deepEqual(config.telemetry.headers, { authorization: 'Bearer x' });
+    assert.deepEqual({ ...config.telemetry.headers }, { authorization: 'Bearer x' });
   });
 
   test('names one portal or several, by name, IPv4 or bracketed IPv6', async (t) => {
@@ -170,7 +170,7 @@ describe('values that contradict each other', () => {
     [
       'a call that outlasts the deadline',
       '[hook]\ndeadline = "3s"',
-      /^2: portal\.timeout must be below hook\.deadline/,
+      /^1: portal\.timeout must be below hook\.deadline/,
     ],
     [
       'a stale_ttl below ttl',
