@@ -7,9 +7,10 @@ TESTS := --test --test-reporter=spec
 
 all: build
 
-# npm leaves this file behind when it has installed what package-lock.json names.
+# npm leaves this file behind when it has installed what package-lock.json names. Not `npm ci`: that refuses a lock
+# without the linter's and buf's builds for other platforms, and not every registry has them all.
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 build: node_modules/.package-lock.json
