@@ -50,6 +50,8 @@ export function watchText(
   });
   watcher.on('error', failed);
   watchFile(path, { interval: STAT_INTERVAL_MS, persistent: false }, touched);
+  // It may have changed since `first` was read, and nobody would tell.
+  touched();
   return {
     close() {
       clearTimeout(settling);

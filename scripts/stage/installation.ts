@@ -13,7 +13,10 @@ export interface Installation {
   readonly configFile: string;
   /** Of the `configure` before. */
   readonly log: HookLog;
-  /** Writes a configuration with a state and a log of its own, which begin empty. The next hook goes by it. */
+  /**
+   * Writes a configuration with a state and a log of its own, which begin empty; the next hook goes by it. `config` is
+   * TOML that stands at its end, below `[portal]`.
+   */
   configure(options: { portal: string; config?: string }): void;
   /** One of the program's commands, as a person calls it. */
   command(...args: string[]): Promise<Finished>;
@@ -66,8 +69,6 @@ function configText(
   more: string,
 ): string {
   return `agent_id = "vpn-1"
-[portal]
-address = ${JSON.stringify(portal)}
 [portal.tls]
 ca_file = ${JSON.stringify(ca)}
 cert_file = ${JSON.stringify(agentCertificate)}
@@ -77,5 +78,7 @@ path = ${JSON.stringify(state)}
 [log]
 level = "debug"
 file = ${JSON.stringify(log)}
+[portal]
+address = ${JSON.stringify(portal)}
 ${more}`;
 }

@@ -32,7 +32,10 @@ esac
   return file;
 }
 
-/** Sends that many datagrams of `size` bytes (plus 28 of IP and UDP headers) through the client's tunnel. */
+/**
+ * Sends that many datagrams of `size` bytes (plus 28 of IP and UDP headers) through the client's tunnel, and resolves when
+ * the server has them: a client that is told to leave drops what still waits in its tunnel.
+ */
 export async function sendThrough(
   network: Network,
   client: Connected,
@@ -45,5 +48,19 @@ export async function sendThrough(
       send(left - 1);
     });
     socket.bind(0, '${client.vpnIp}', () => send(${packets}));`;
+  const counter = await receiveCounter(network, client);
+  const expected = (await counter()) + packets * (size + 28);
   await must(inside(network.client, [process.execPath, '-e', sender]));
+  const deadline = performance.now() + 10_000;
+  for (let received = 0; received < expected; received = await counter()) {
+    if (performance.now() > deadline)
+      throw new Error(`${expected - received} bytes never came out of the tunnel`);
+  }
+}
+
+/** What the server's end of that client's tunnel has taken in so far, by the kernel's count. */
+async function receiveCounter(network: Network, client: Connected): Promise<() => Promise<number>> {
+  const [route] = JSON.parse(await must(['ip', '-n', network.server, '-j', 'route', 'show', client.vpnIp]));
+  const file = `/sys/class/net/${route?.dev}/statistics/rx_bytes`;
+  return async () => Number(await must(inside(network.server, ['cat', file])));
 }

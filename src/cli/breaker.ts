@@ -31,13 +31,16 @@ export function breakerStatus(
   };
 }
 
-export function status(options: GlobalOptions): Promise<number> {
-  return change(options, false, () => null);
+export async function status(options: GlobalOptions): Promise<number> {
+  const config = await configOf(options);
+  const state = await stateOf(config);
+  await report(options, await state.read((tx) => breakerStatus(loadBreaker(tx), config, tx.now)));
+  return 0;
 }
 
 /** Closed at once; calls that are out no longer count, and nobody is blamed. */
 export function resetBreaker(options: GlobalOptions): Promise<number> {
-  return change(options, true, (tx, state) => {
+  return change(options, (tx, state) => {
     forgetBlame(tx);
     return reset(state);
   });
@@ -45,30 +48,34 @@ export function resetBreaker(options: GlobalOptions): Promise<number> {
 
 /** Opened by hand, for `timeout` like any opening. */
 export function tripBreaker(options: GlobalOptions): Promise<number> {
-  return change(options, true, (tx, state) => trip(state, tx.now));
+  return change(options, (tx, state) => trip(state, tx.now));
 }
 
 async function change(
   options: GlobalOptions,
-  create: boolean,
-  next: (tx: Transaction, state: BreakerState) => BreakerState | null,
+  next: (tx: Transaction, state: BreakerState) => BreakerState,
 ): Promise<number> {
   const config = await configOf(options);
-  const state = await stateOf(config, { create });
+  const state = await stateOf(config, { create: true });
   const figures = await state.step((tx) => {
     const before = loadBreaker(tx);
     const after = next(tx, before);
-    if (after !== null) saveBreaker(tx, before, after);
-    return breakerStatus(after ?? before, config, tx.now);
+    saveBreaker(tx, before, after);
+    return breakerStatus(after, config, tx.now);
   });
-  if (create) mustBeRecorded(state);
-  if (options.json) await printJson(figures);
-  else {
-    const rows = Object.entries(figures).map(([name, value]): [string, string] => [
-      name.replaceAll('_', ' '),
-      name === 'state' ? paint(value === 'closed' ? 'green' : 'red', String(value)) : String(value ?? '-'),
-    ]);
-    await print(sheet(rows));
-  }
+  mustBeRecorded(state);
+  await report(options, figures);
   return 0;
+}
+
+async function report(
+  options: GlobalOptions,
+  figures: Record<string, string | number | null>,
+): Promise<void> {
+  if (options.json) return printJson(figures);
+  const rows = Object.entries(figures).map(([name, value]): [string, string] => [
+    name.replaceAll('_', ' '),
+    name === 'state' ? paint(value === 'closed' ? 'green' : 'red', String(value)) : String(value ?? '-'),
+  ]);
+  await print(sheet(rows));
 }

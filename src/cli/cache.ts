@@ -35,7 +35,7 @@ export function cacheStats(tx: Transaction, config: Config): Record<string, numb
 export async function stats(options: GlobalOptions): Promise<number> {
   const config = await configOf(options);
   const state = await stateOf(config);
-  const figures = await state.step((tx) => cacheStats(tx, config));
+  const figures = await state.read((tx) => cacheStats(tx, config));
   if (options.json) await printJson(figures);
   else
     await print(
@@ -141,7 +141,7 @@ async function read(
   if (options.user === '') throw new CommandFailed('--user is empty', 2);
   const config = await configOf(options);
   const state = await stateOf(config);
-  return state.step((tx) => ({
+  return state.read((tx) => ({
     entries: listDecisions(tx, options.user ?? null, options.limit),
     rules: freshnessRules(config),
     now: tx.now,

@@ -29,7 +29,7 @@ interface Status {
 export async function status(options: GlobalOptions): Promise<number> {
   const config = await configOf(options);
   const state = await stateOf(config);
-  const seen = await state.step((tx) => look(tx, config));
+  const seen = await state.read((tx) => look(tx, config));
   if (options.json) await printJson(seen);
   else await print(forPeople(seen));
   return 0;

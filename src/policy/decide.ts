@@ -61,12 +61,13 @@ const WITHOUT_STATE: Asking = {
  * Two short transactions with the portal's call between them; one when it need not be asked.
  */
 export async function decide(request: Request, means: Means): Promise<Decided> {
-  const first = await orNull(means, (tx) => consult(tx, request, means));
+  const first = await withState(means, (state) => state.step((tx) => consult(tx, request, means)));
   if (first !== null && 'decision' in first) return { decision: first.decision, failure: null };
 
   const asking = first ?? WITHOUT_STATE;
-  if (means.state !== null && asking.ticket !== null) {
-    await waitForTurn(means.state, asking.ticket, means.mayWaitForTurn());
+  const { ticket } = asking;
+  if (ticket !== null) {
+    await withState(means, (state) => waitForTurn(state, ticket, means.mayWaitForTurn()));
   }
   const result = await means.askPortal();
   const failure = 'failure' in result ? result.failure : null;
@@ -74,7 +75,9 @@ export async function decide(request: Request, means: Means): Promise<Decided> {
   means.onProvisional(alone);
 
   const final =
-    first === null ? null : await orNull(means, (tx) => conclude(tx, request, asking, result, means));
+    first === null
+      ? null
+      : await withState(means, (state) => state.step((tx) => conclude(tx, request, asking, result, means)));
   return { decision: final ?? alone, failure };
 }
 
@@ -84,13 +87,14 @@ export async function decideInvalid(
   means: Omit<Means, 'askPortal' | 'mayWaitForTurn' | 'bypassCache' | 'onProvisional'>,
 ): Promise<Decision> {
   const decision: Decision = { ...undecided('miss', 'unavailable'), source: 'invalid', reason };
-  const seen = await orNull(means, (tx) => {
+  const work = (tx: Transaction): Decision => {
     const current = {
       ...decision,
       breaker: admit(loadBreaker(tx), breakerRules(means.config), tx.now).state.kind,
     };
     return finish(tx, current, means);
-  });
+  };
+  const seen = await withState(means, (state) => state.step(work));
   return seen ?? { ...decision, cache: { state: 'unavailable', ageSeconds: null } };
 }
 
@@ -179,13 +183,14 @@ function finish(tx: Transaction, decision: Decision, { record }: Pick<Means, 're
   return decision;
 }
 
-async function orNull<T>(
+/** Null without a state, and when it is lost: the decision then goes on without it. */
+async function withState<T>(
   { state, onStateLost }: Pick<Means, 'state' | 'onStateLost'>,
-  work: (tx: Transaction) => T,
+  use: (state: State) => Promise<T>,
 ): Promise<T | null> {
   if (state === null) return null;
   try {
-    return await state.step(work);
+    return await use(state);
   } catch (error) {
     if (!(error instanceof StateUnusable)) throw error;
     onStateLost(error);

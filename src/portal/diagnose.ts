@@ -71,7 +71,7 @@ export async function diagnose(
       'start the portal, or see portal.address',
     );
   }
-  if (portal.tls.enabled && /ECONNRESET|EPIPE|socket hang up|ECONNABORTED/.test(details)) {
+  if (portal.tls.enabled && /ECONNRESET|EPIPE|ECONNABORTED|Failed to connect/.test(details)) {
     // Under TLS 1.3 a client has shaken hands before the server looks at its certificate; some then just close.
     return unavailable(
       `the portal at ${where} closed the connection: ${details}`,

@@ -57,30 +57,8 @@ export class State {
    */
   static async open(options: StateOptions): Promise<State> {
     const patience = new Patience(options.patience);
-    for (let recovered = false; ; ) {
-      const since = performance.now();
-      const identity = checkTrust(options.path);
-      try {
-        const inMemory = identity === null && !options.create;
-        return new State(
-          options,
-          patience,
-          openDatabase(options, inMemory ? ':memory:' : options.path),
-          identity,
-        );
-      } catch (error) {
-        if (error instanceof StateUnusable) throw error;
-        const trouble = troubleOf(error);
-        if (trouble === 'busy' && (await patience.pause(since))) continue;
-        if (trouble === 'corrupt' && identity !== null && !recovered) {
-          recovered = true;
-          const aside = await setAside(options.path, identity, patience);
-          if (aside !== null) options.onSetAside(aside);
-          continue;
-        }
-        throw unusable(options.path, error);
-      }
-    }
+    const { db, identity } = await openPatiently(options, patience);
+    return new State(options, patience, db, identity);
   }
 
   /**
@@ -115,13 +93,21 @@ export class State {
     }
   }
 
-  /** Reads without waiting for anybody; null when that is not possible just now. */
-  look<T>(work: (tx: Transaction) => T): T | null {
-    try {
-      return this.#attempt('BEGIN', work, false);
-    } catch (error) {
-      if (troubleOf(error) === 'not SQLite') throw error;
-      return null;
+  /**
+   * Reads in one transaction that keeps nobody from writing, however long it takes.
+   * @throws {StateUnusable}
+   */
+  async read<T>(work: (tx: Transaction) => T): Promise<T> {
+    for (;;) {
+      const since = performance.now();
+      try {
+        return this.#attempt('BEGIN', work, false);
+      } catch (error) {
+        if (troubleOf(error) === 'not SQLite') throw error;
+        if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since))) {
+          throw unusable(this.#options.path, error);
+        }
+      }
     }
   }
 
@@ -151,12 +137,48 @@ export class State {
   async #recover(): Promise<void> {
     this.#recovered = true;
     abandoned.push(this.#db);
-    if (this.#identity !== null) {
-      const aside = await setAside(this.#options.path, this.#identity, this.#patience);
-      if (aside !== null) this.#options.onSetAside(aside);
+    if (this.#identity !== null) await setAsideAndTell(this.#options, this.#identity, this.#patience);
+    ({ db: this.#db, identity: this.#identity } = await openPatiently(this.#options, this.#patience));
+  }
+}
+
+interface Opened {
+  readonly db: Database.Database;
+  /** Null for one in memory, and for one that this process made. */
+  readonly identity: FileIdentity | null;
+}
+
+async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
+  for (let recovered = false; ; ) {
+    const since = performance.now();
+    const identity = checkTrust(options.path);
+    try {
+      const inMemory = identity === null && !options.create;
+      return { db: openDatabase(options, inMemory ? ':memory:' : options.path), identity };
+    } catch (error) {
+      if (error instanceof StateUnusable) throw error;
+      const trouble = troubleOf(error);
+      if (trouble === 'busy' && (await patience.pause(since))) continue;
+      if (trouble !== 'corrupt' || identity === null || recovered) throw unusable(options.path, error);
+      recovered = true;
+      await setAsideAndTell(options, identity, patience);
     }
-    this.#identity = checkTrust(this.#options.path);
-    this.#db = openDatabase(this.#options, this.#options.path);
+  }
+}
+
+async function setAsideAndTell(
+  options: StateOptions,
+  found: FileIdentity,
+  patience: Patience,
+): Promise<void> {
+  try {
+    const aside = await setAside(options.path, found, patience);
+    if (aside !== null) options.onSetAside(aside);
+  } catch (error) {
+    throw new StateUnusable(
+      `${options.path} is corrupt and could not be set aside: ${explain(error)}`,
+      'move it away by hand, its -wal and -shm with it',
+    );
   }
 }
 

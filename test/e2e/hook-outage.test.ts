@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertConnected, assertRefused } from './recorded-vpn.ts';
 import { limits, withRealHook } from './real-hook.ts';
+import { assertConnected, assertRefused } from './recorded-vpn.ts';
 
 const users = { alice: {}, bob: {}, carol: { allowed: false, reason: 'on leave until Monday' } };
 const down = { down: true, users };
@@ -120,38 +120,4 @@ describe('ocagent-hook under a real ocserv while the portal is down', () => {
     while ((await breaker()).state === 'open');
     assert.equal((await breaker()).state, 'half-open');
   }
-});
-
-describe('ocagent-hook under a real ocserv while the portal is slow', () => {
-  const policy = { users: { alice: { delay: '30s' }, bob: {} } };
-  const real = withRealHook({ users: ['alice', 'bob'], policy });
-  const patient = `
-    [hook]
-    deadline = "40s"`;
-
-  test('a session that is cut ends the hook at once: nothing began, so nothing ends', limits, async () => {
-    real.configure(patient);
-    const waiting = await real.dial('alice');
-    await real.portal.holds('alice');
-    assertConnected(await real.connect('bob'));
-
-    const cut = performance.now();
-    const { status } = await real.vpn.ocserv.occtl('disconnect', 'user', 'alice');
-    assert.equal(status, 0);
-    // ocserv waits for the script to end, and with it everybody.
-    assert.equal((await real.vpn.ocserv.occtl('show', 'status')).status, 0);
-    const held = performance.now() - cut;
-    assert.ok(held < 3_000, `ocserv did not answer for ${held} ms`);
-    assertRefused(await waiting.outcome());
-    const call = await real.portal.call({ rpc: 'CheckPolicy', username: 'alice' });
-    assert.partialDeepStrictEqual(call['answer'], { status: 'CANCELLED' });
-
-    await real.settle();
-    assert.deepEqual(real.log.all({ username: 'alice' }), []);
-    assert.deepEqual(
-      real.sessions().map(({ username }) => username),
-      ['bob'],
-    );
-    assertConnected(await real.connect('bob'));
-  });
 });

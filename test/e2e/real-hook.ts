@@ -39,7 +39,7 @@ export interface RealHook {
   readonly portal: PortalProcess;
   /** The hook's log, as of the last `configure`. */
   readonly log: HookLog;
-  /** What ocserv said to each hook; with `recorded` only. */
+  /** What ocserv said to each hook; with `body` only. */
   readonly recording: RecordingHook;
   readonly command: Installation['command'];
   /** From now on the hook goes by this TOML, with a state and a log that begin empty, as they do for each test. */
@@ -56,12 +56,12 @@ export interface RealHook {
 export type RealHookOptions = Omit<VpnOptions, 'scripts' | 'folder' | 'environment'> & {
   /** At the start of each test. */
   policy: PolicyInput;
-  /** Puts a script before the hook that notes its environment and then becomes the hook. */
-  recorded?: boolean;
+  /** Puts a recording script before the hook that does this at last, `exec "$hook"` for example. */
+  body?: string;
 };
 
 /** To be called inside a `describe`, whose tests share one ocserv. The members are there once a test runs. */
-export function withRealHook({ policy, recorded = false, ...options }: RealHookOptions): RealHook {
+export function withRealHook({ policy, body, ...options }: RealHookOptions): RealHook {
   let folder: WorkFolder | undefined;
   let installation: Installation | undefined;
   let vpn: Vpn | undefined;
@@ -81,7 +81,7 @@ export function withRealHook({ policy, recorded = false, ...options }: RealHookO
     const home = join(folder.path, 'agent');
     await mkdir(home, { mode: 0o700 });
     installation = await install(home);
-    if (recorded) recording = await recordingHook(folder.path, `exec '${HOOK}'`);
+    if (body !== undefined) recording = await recordingHook(folder.path, `hook='${HOOK}'\n${body}`);
     const script = recording?.script ?? HOOK;
     vpn = await startVpn({
       ...options,
@@ -141,7 +141,8 @@ export function withRealHook({ policy, recorded = false, ...options }: RealHookO
     connect: async (login, more) => await (await dial(login, more)).outcome(),
     decision: (username) =>
       there(installation).log.until(
-        () => there(installation).log.lines.find((line) => 'allowed' in line && line['username'] === username),
+        () =>
+          there(installation).log.lines.find((line) => 'allowed' in line && line['username'] === username),
         () => `no decision about ${JSON.stringify(username)}`,
       ),
     async settle() {

@@ -66,6 +66,13 @@ describe('what is kept of the portal', () => {
     assert.deepEqual(await kept(), []);
   });
 
+  test('is nothing when the portal says so, and an older allowance still on its way is not kept after it', async (t) => {
+    const { it, kept } = await server(t);
+    const meanwhile = () => it.connect(answer(false, { cacheTtl: 'not stored' }));
+    await it.connect(after(meanwhile, ALLOW));
+    assert.deepEqual(await kept(), []);
+  });
+
   test('is when it answered and when it could not be asked, for people', async (t) => {
     const { it, state } = await server(t);
     const contact = () =>

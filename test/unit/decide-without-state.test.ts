@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { decideInvalid } from '../../src/policy/decide.ts';
 import type { Decision } from '../../src/policy/types.ts';
-import { trip } from '../../src/resilience/circuit-breaker.ts';
+import { INITIAL, trip } from '../../src/resilience/circuit-breaker.ts';
 import { loadBreaker, saveBreaker } from '../../src/state/breaker.ts';
 import { loadContact } from '../../src/state/contact.ts';
 import { count, total } from '../../src/state/counters.ts';
@@ -24,6 +24,7 @@ async function server(t: TestContext, resilience: Record<string, unknown> = {}) 
   return {
     it: new Server(state, settings({ resilience })),
     state,
+    other,
     lock: () => other.exec('BEGIN IMMEDIATE'),
     unlock: () => other.exec('ROLLBACK'),
   };
@@ -96,6 +97,26 @@ describe('a state that is lost', () => {
     });
     assert.deepEqual([allowed, source, routes], [true, 'stale', ['10.0.0.0/8']]);
   });
+});
+
+describe('a row that a failing disk has changed, unseen by SQLite,', () => {
+  const damages = {
+    'the breaker': `UPDATE breaker SET state = '{"kind":'`,
+    'a decision': `UPDATE decision SET routes = '["10.0.0.0/8'`,
+  };
+  for (const [row, sql] of Object.entries(damages)) {
+    test(`leaves the decision to the portal: ${row}`, async (t) => {
+      const { it, state, other } = await server(t);
+      await it.connect(DENY);
+      await letPass(state, 60_000);
+      await tripNow(state);
+      other.pragma('ignore_check_constraints = ON');
+      assert.equal(other.prepare(sql).run().changes, 1);
+      if (row === 'a decision') await state.step((tx) => saveBreaker(tx, loadBreaker(tx), INITIAL));
+      const { allowed, source } = await it.connect(ALLOW);
+      assert.deepEqual([allowed, source], [true, 'portal']);
+    });
+  }
 });
 
 describe('a state that can only be read', () => {

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import Database from 'better-sqlite3';
+import { count, total } from '../../src/state/counters.ts';
+import type { State } from '../../src/state/state.ts';
+import type { Transaction } from '../../src/state/transaction.ts';
+import { StateUnusable } from '../../src/state/unusable.ts';
+import { openState, scratch } from './fixture.ts';
+import { type Sibling, sibling } from './state-child.ts';
+
+const countOne = (tx: Transaction): number => {
+  count(tx, 'ocserv.cache.hits_total');
+  return total(tx, 'ocserv.cache.hits_total');
+};
+
+/** A state with a count of one, which another process holds in the middle of a transaction. */
+async function locked(
+  t: TestContext,
+  patience: number,
+): Promise<{ state: State; other: Sibling; path: string }> {
+  const path = join(scratch(t), 'state.db');
+  await (await openState(path)).step(countOne);
+  const state = await openState(path, { patience });
+  const other = sibling(t, 'immediate', path);
+  assert.equal(await other.said(), 'held');
+  return { state, other, path };
+}
+
+describe('a state that another process holds', () => {
+  test('is waited for, and then written', async (t) => {
+    const { state, other } = await locked(t, 60_000);
+    const step = state.step(countOne);
+    await other.release();
+    assert.equal(await step, 2);
+    assert.equal(state.unrecorded, null);
+  });
+
+  test('for longer than the patience still answers from what can be read, and says what was not recorded', async (t) => {
+    const { state } = await locked(t, 100);
+    let writable: boolean | null = null;
+    const read = await state.step((tx) => {
+      writable = tx.writable;
+      return countOne(tx);
+    });
+    assert.deepEqual([read, writable], [1, false]);
+    assert.match(state.unrecorded ?? '', /it was locked by another process for too long/);
+  });
+
+  test('can be opened and read all the same', async (t) => {
+    const { path } = await locked(t, 0);
+    const state = await openState(path, { patience: 100 });
+    assert.equal(await state.step(countOne), 1);
+    assert.notEqual(state.unrecorded, null);
+  });
+
+  test('is written again once it is free, and then nothing is unrecorded any more', async (t) => {
+    const { state, other } = await locked(t, 100);
+    await state.step(countOne);
+    await other.release();
+    assert.equal(await state.step(countOne), 2);
+    assert.equal(state.unrecorded, null);
+  });
+
+  test('is free when that process dies, and nothing of its transaction is left', async (t) => {
+    const { state, other } = await locked(t, 60_000);
+    const step = state.step(countOne);
+    await other.kill();
+    assert.equal(await step, 2);
+  });
+
+  test('does not make this process deaf: its timers run while it waits', async (t) => {
+    const { state } = await locked(t, 600);
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    t.after(() => clearInterval(timer));
+    await state.step(countOne);
+    assert.ok(ticks >= 5, `${ticks} ticks`);
+  });
+
+  test('before it was first made, for longer than the patience, is not used, with the cure', async (t) => {
+    const path = join(scratch(t), 'state.db');
+    closeSync(openSync(path, 'w', 0o600));
+    const other = sibling(t, 'exclusive', path);
+    assert.equal(await other.said(), 'held');
+    await assert.rejects(openState(path, { patience: 100 }), (error) => {
+      assert.ok(error instanceof StateUnusable, String(error));
+      assert.match(error.message, /was locked by another process for too long/);
+      assert.match(error.cure, /fuser/);
+      return true;
+    });
+    await other.release();
+    assert.equal(await (await openState(path)).step(countOne), 1);
+  });
+});
+
+describe('a state that cannot grow', () => {
+  test('still answers from what can be read, and says that the disk is full', async (t) => {
+    const state = await openState(join(scratch(t), 'state.db'));
+    await state.step(countOne);
+    // The very error that a full disk gives: SQLITE_FULL.
+    await state.step((tx) => tx.row('PRAGMA max_page_count = 1'));
+    const fill = (tx: Transaction): number => {
+      tx.write("INSERT INTO meta VALUES ('much', ?)", 'x'.repeat(1_000_000));
+      return total(tx, 'ocserv.cache.hits_total');
+    };
+    assert.equal(await state.step(fill), 1);
+    assert.equal(state.unrecorded, 'the disk is full');
+    assert.equal(await state.step(countOne), 2, 'what still fits is written');
+    assert.equal(state.unrecorded, null);
+  });
+});
+
+test('a state of which a table is gone cannot be used, rather than be half used', async (t) => {
+  const path = join(scratch(t), 'state.db');
+  const state = await openState(path);
+  const db = new Database(path);
+  db.exec('DROP TABLE counter');
+  db.close();
+  await assert.rejects(state.step(countOne), StateUnusable);
+});
