@@ -87,7 +87,7 @@ describe('the portal client', () => {
         '-key',
         files.serverKey,
       ].concat(['-CAfile', files.ca, '-Verify', '2', '-verify_return_error', '-alpn', 'h2', '-tls1_3']),
-      { stdio: ['pipe', 'pipe', 'inherit'] },
+      { stdio: ['pipe', 'pipe', 'ignore'] },
     );
     try {
       let said = '';
