@@ -54,6 +54,14 @@ export class HookLog {
     );
   }
 
+  /** Resolves with the line of the first decision about that user. */
+  decision(username: string, { from = 0 } = {}): Promise<LogLine> {
+    return this.until(
+      () => this.all({ username }, from).find((line) => 'allowed' in line),
+      () => `no decision about ${JSON.stringify(username)}`,
+    );
+  }
+
   /** Resolves with what `look` finds; it looks whenever the log has changed. */
   until<T>(look: () => T | undefined, complaint: () => string, timeout = 15_000): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -230,10 +230,12 @@ test('what is removed as expired, and only that, could answer nothing any more, 
         on(then, (tx) => keepDecision(tx, whose, answerOf(verdict, '', nextInSequence(tx)), 1_000));
       const { fresh, stale, expired } = on(now, (tx) => tallyDecisions(tx, RULES));
       let removed = 0;
+      let steps = 0;
       for (let cursor: DecisionKey | null = null, more = true; more; more = cursor !== null) {
         const from: DecisionKey | null = cursor;
         const step: ReturnType<typeof removeExpired> = on(now, (tx) => removeExpired(tx, RULES, from, batch));
         removed += step.removed;
+        assert.ok(++steps <= all.length + 1, 'it comes to an end');
         cursor = step.next;
       }
       assert.equal(removed, expired);

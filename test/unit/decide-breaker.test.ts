@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { breakerRules } from '../../src/policy/rules.ts';
 import type { PortalResult } from '../../src/policy/types.ts';
 import { trip } from '../../src/resilience/circuit-breaker.ts';
 import { loadBreaker, saveBreaker } from '../../src/state/breaker.ts';
@@ -188,6 +189,11 @@ describe('while half-open', () => {
     assert.equal(await it.askedDuring(() => newcomer(ALLOW)), 0);
     await pass(2_000);
     assert.equal(await it.askedDuring(() => newcomer(ALLOW)), 1);
+  });
+
+  test('that lease is longer than any call can take', () => {
+    assert.equal(breakerRules(settings()).trialLease, LEASE);
+    assert.equal(breakerRules(settings({ portal: { address: 'a:1', timeout: '5s' } })).trialLease, 6_000);
   });
 
   test('a fresh decision takes no trial place', async (t) => {

@@ -58,6 +58,13 @@ describe('a connect', () => {
     assert.equal((await it.connect(ALLOW)).source, 'cache');
   });
 
+  test('makes its decision the most recently used: it outlives others when the cache is full', async (t) => {
+    const { it } = await server(t, { cache: { max_size: 2 } });
+    for (const username of ['alice', 'bob', 'alice', 'carol']) await it.connect(ALLOW, { username });
+    assert.equal((await it.connect(AWAY)).source, 'cache');
+    assert.equal((await it.connect(AWAY, { username: 'bob' })).source, 'fail-close');
+  });
+
   test('from another address, for another group or vhost, or by another user is another decision', async (t) => {
     const { it } = await server(t);
     await it.connect(ALLOW);

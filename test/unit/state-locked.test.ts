@@ -55,6 +55,14 @@ describe('a state that another process holds', () => {
     assert.notEqual(state.unrecorded, null);
   });
 
+  test('is read without any wait by one who only wants to read, and who cannot write then', async (t) => {
+    const { path } = await locked(t, 0);
+    const state = await openState(path, { patience: 0 });
+    assert.equal(await state.read(countOne), 1);
+    assert.equal(await state.read((tx) => tx.writable), false);
+    assert.equal(state.unrecorded, null);
+  });
+
   test('is written again once it is free, and then nothing is unrecorded any more', async (t) => {
     const { state, other } = await locked(t, 100);
     await state.step(countOne);
