@@ -21,7 +21,10 @@ export function parseDuration(text: string): number | null {
   let total = 0;
   for (const [, amount, unit] of text.matchAll(PART))
     total += Number(amount) * (UNITS[unit ?? ''] ?? Number.NaN);
-  return Number.isSafeInteger(Math.round(total)) ? total : null;
+  // Binary fractions fall a little short: 1.001s is 1001 ms.
+  const whole = Math.round(total);
+  if (!Number.isSafeInteger(whole)) return null;
+  return Math.abs(total - whole) < 1e-6 ? whole : total;
 }
 
 /** The shortest exact form in the units above: 90000 is `1m30s`. */

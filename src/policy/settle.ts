@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import { type Admission, type BreakerState, type Outcome, settle } from '../resilience/circuit-breaker.ts';
+import { type Admission, isLive, type Outcome, settle } from '../resilience/circuit-breaker.ts';
 import { blame, loadBreaker, saveBreaker } from '../state/breaker.ts';
 import { count } from '../state/counters.ts';
 import { type DecisionKey, dropAllowance, keepDecision, revoke } from '../state/decisions.ts';
@@ -17,8 +17,10 @@ export function settleBreaker(
 ): void {
   if (admission === null) return;
   const before = loadBreaker(tx);
-  const outcome = outcomeOf(tx, username, result, admission, before, config);
-  const after = settle(before, admission, outcome, breakerRules(config), tx.now);
+  const rules = breakerRules(config);
+  const live = isLive(before, admission, rules, tx.now);
+  const outcome = outcomeOf(tx, username, result, live, rules.interval);
+  const after = settle(before, admission, outcome, rules, tx.now);
   saveBreaker(tx, before, after);
   if (outcome === 'failure') {
     const state = admission.trial === null ? 'closed' : 'half-open';
@@ -30,15 +32,14 @@ function outcomeOf(
   tx: Transaction,
   username: string,
   result: PortalResult,
-  admission: Admission,
-  state: BreakerState,
-  { resilience }: Config,
+  isLive: boolean,
+  interval: number,
 ): Outcome {
-  if ('answer' in result) return 'success';
   // A late failure changes nothing, so it must not use up the user's one that counts either.
-  if (result.failure.counts === 'no' || admission.generation !== state.generation) return 'excluded';
+  if ('answer' in result) return 'success';
+  if (result.failure.counts === 'no' || !isLive) return 'excluded';
   if (result.failure.counts === 'unreached') return 'failure';
-  return blame(tx, username, resilience.circuit_breaker.interval) ? 'failure' : 'excluded';
+  return blame(tx, username, interval) ? 'failure' : 'excluded';
 }
 
 /** Keeps what the portal answered, as far as it may be kept. */

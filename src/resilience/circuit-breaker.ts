@@ -94,7 +94,7 @@ export function settle(
   now: Instant,
 ): BreakerState {
   const current = settleTime(state, rules, now);
-  if (admission.generation !== current.generation) return current;
+  if (!isLive(current, admission, rules, now)) return current;
   switch (current.kind) {
     case 'open':
       return current;
@@ -106,7 +106,6 @@ export function settle(
         : { ...current, failures: current.failures + 1, firstFailure: current.firstFailure ?? now };
     case 'half-open': {
       const trials = current.trials.filter((trial) => trial.id !== admission.trial);
-      if (trials.length === current.trials.length) return current;
       if (outcome === 'excluded') return { ...current, trials };
       if (outcome === 'failure') return open(current, current.failures + 1, now);
       const successes = current.successes + 1;
@@ -115,6 +114,18 @@ export function settle(
         : { ...current, trials, successes };
     }
   }
+}
+
+/** Whether an outcome of this admission can still change anything: its generation holds, and its trial has its place. */
+export function isLive(
+  state: BreakerState,
+  admission: Admission,
+  rules: BreakerRules,
+  now: Instant,
+): boolean {
+  const current = settleTime(state, rules, now);
+  if (admission.generation !== current.generation) return false;
+  return current.kind !== 'half-open' || current.trials.some((trial) => trial.id === admission.trial);
 }
 
 /** Opened by hand: it ends after `timeout` like any opening. */

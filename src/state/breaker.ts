@@ -1,10 +1,11 @@
 import { type BreakerState, INITIAL } from '../resilience/circuit-breaker.ts';
 import { hasPassed, type Instant } from '../resilience/instant.ts';
+import { fromJson } from './json.ts';
 import type { Transaction } from './transaction.ts';
 
 export function loadBreaker(tx: Transaction): BreakerState {
   const row = tx.row<{ state: string }>('SELECT state FROM breaker WHERE id = 1');
-  return row === undefined ? INITIAL : (JSON.parse(row.state) as BreakerState);
+  return row === undefined ? INITIAL : fromJson<BreakerState>(row.state);
 }
 
 /** Writes only what changed: while the portal is well the breaker costs no write. */

@@ -1,6 +1,7 @@
 import { type Dated, type Freshness, type FreshnessRules, freshness } from '../resilience/freshness.ts';
 import { hasPassed, type Instant } from '../resilience/instant.ts';
 import { supersedes } from '../resilience/supersede.ts';
+import { fromJson } from './json.ts';
 import { nextInSequence } from './sequence.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -113,8 +114,12 @@ export function keepDecision(
   return true;
 }
 
-/** Removes an allowance under one key: the portal answered since, but with an answer that is not to be kept. */
+/**
+ * Removes an allowance under one key: the portal answered since, but with an answer that is not to be kept. Older ones
+ * that are still on their way are not to be kept either.
+ */
 export function dropAllowance(tx: Transaction, key: DecisionKey): void {
+  noteRevocation(tx, key.username);
   tx.write(`DELETE FROM decision ${WHERE_KEY} AND allowed = 1`, ...keyValues(key));
 }
 
@@ -265,8 +270,8 @@ function fromRow(row: Row): KeptDecision {
     clientIp: row.client_ip,
     allowed: row.allowed === 1,
     reason: row.reason,
-    routes: JSON.parse(row.routes) as string[],
-    dnsServers: JSON.parse(row.dns_servers) as string[],
+    routes: fromJson<string[]>(row.routes),
+    dnsServers: fromJson<string[]>(row.dns_servers),
     cacheTtl: row.cache_ttl,
     answeredAt: { wall: row.answered_wall, boot: row.answered_boot, mono: row.answered_mono },
   };
