@@ -65,6 +65,9 @@ async function play(): Promise<void> {
   }
 }
 
+// Who reads along is gone: then the rest is of no use, and what was made is removed on the way out.
+process.stdout.on('error', () => process.exit(1));
+
 try {
   await play();
 } catch (error) {

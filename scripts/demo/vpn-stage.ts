@@ -40,9 +40,9 @@ export async function vpnStage(): Promise<Stage> {
       installation,
       portal,
       description: [
-        ['portal', `scripts/portal/main.ts on ${portal.address} there, over mutual TLS`],
         ['ocserv', `in its own network namespace, ${vpn.network.server}; its ocserv.conf names the hook:`],
         ...(await scriptLines(join(folder.path, 'ocserv.conf'))).map((line) => ['', `  ${line}`] as const),
+        ['portal', `scripts/portal/main.ts beside it, on ${portal.address}, over mutual TLS`],
         ['clients', `openconnect, in the namespace ${vpn.network.client}`],
       ],
       async connect(user) {

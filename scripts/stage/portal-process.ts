@@ -80,7 +80,7 @@ export async function startPortalProcess(options: {
       from = portal.log.count;
     },
     async stop() {
-      if (portal.running) await portal.end('SIGTERM');
+      if (portal.running) await portal.end('SIGTERM', 5_000).catch(() => portal.end('SIGKILL'));
       callOff();
     },
   };

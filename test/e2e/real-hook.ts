@@ -111,8 +111,9 @@ export function withRealHook({ policy, body, ...options }: RealHookOptions): Rea
     await everyoneGone(there(installation).log);
   });
   after(async () => {
-    await portal?.stop();
+    // With the namespace goes the portal, too.
     await vpn?.close();
+    await portal?.stop();
     await folder?.remove();
   });
 
@@ -139,12 +140,7 @@ export function withRealHook({ policy, body, ...options }: RealHookOptions): Rea
     sessions: () => there(installation).query<SessionRow>('SELECT * FROM session ORDER BY id'),
     dial,
     connect: async (login, more) => await (await dial(login, more)).outcome(),
-    decision: (username) =>
-      there(installation).log.until(
-        () =>
-          there(installation).log.lines.find((line) => 'allowed' in line && line['username'] === username),
-        () => `no decision about ${JSON.stringify(username)}`,
-      ),
+    decision: (username) => there(installation).log.decision(username),
     async settle() {
       await there(vpn).stop();
       await scriptsEnded(there(vpn), there(portal));

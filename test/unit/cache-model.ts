@@ -16,6 +16,7 @@ export type Asked = number | null;
 export class CacheModel {
   entries: Entry[] = [];
   #voidUntil = new Map<string, number>();
+  #allowancesVoidUntil = new Map<string, number>();
   #everybodyVoidUntil = -1;
   #moment = 0;
   readonly #maxSize: number;
@@ -50,6 +51,8 @@ export class CacheModel {
     // Without a moment an allowance may be older than anything; a denial stands where none stands yet.
     if (asked === null) return !allowed && kept?.allowed !== false;
     if (asked <= Math.max(this.#everybodyVoidUntil, this.#voidUntil.get(key.username) ?? -1)) return false;
+    // Taking back allowances takes back no denial: an outage must not let in whom the portal has just refused.
+    if (allowed && asked <= (this.#allowancesVoidUntil.get(key.username) ?? -1)) return false;
     if (kept === undefined) return true;
     const overlap = asked < kept.answered;
     if (overlap && !allowed && kept.allowed) return true;
@@ -58,11 +61,12 @@ export class CacheModel {
   }
 
   dropAllowance(key: DecisionKey): void {
+    this.#allowancesVoidUntil.set(key.username, this.tick());
     this.entries = this.entries.filter((entry) => !(same(entry.key, key) && entry.allowed));
   }
 
   revoke(username: string): void {
-    this.#voidUntil.set(username, this.tick());
+    this.#allowancesVoidUntil.set(username, this.tick());
     this.entries = this.entries.filter((entry) => !(entry.key.username === username && entry.allowed));
   }
 

@@ -146,6 +146,7 @@ deadline = "1h"
       await onlyProblem(t, '\n[portal]\n'),
       /^2: portal\.address is missing; accepted: "host:port"/,
     );
+    assert.match(await onlyProblem(t, '[portal]\n[portal.tls]\n'), /^1: portal\.address is missing/);
     assert.match(await onlyProblem(t, ''), /portal\.address is missing/);
   });
 

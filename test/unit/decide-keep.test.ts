@@ -73,6 +73,17 @@ describe('what is kept of the portal', () => {
     assert.deepEqual(await kept(), []);
   });
 
+  test('is a denial still on its way, though an answer has come meanwhile that is not to be stored', async (t) => {
+    const { it, kept } = await server(t);
+    const meanwhile = () => it.connect(answer(true, { cacheTtl: 'not stored' }));
+    await it.connect(after(meanwhile, DENY), { clientIp: '::1' });
+    await it.connect(after(meanwhile, DENY));
+    assert.deepEqual(await kept(), [
+      ['alice', '192.0.2.1', false],
+      ['alice', '::1', false],
+    ]);
+  });
+
   test('is when it answered and when it could not be asked, for people', async (t) => {
     const { it, state } = await server(t);
     const contact = () =>
@@ -112,6 +123,20 @@ describe('should_disconnect', () => {
     const meanwhile = () => it.connect(GONE, { clientIp: '::2' });
     assert.equal((await it.connect(after(meanwhile, ALLOW))).allowed, true);
     assert.deepEqual(await kept(), [['alice', '::2', false]]);
+  });
+
+  test('voids no denial that was asked for before it: an outage must not let in whom the portal refused', async (t) => {
+    const { it, kept } = await server(t);
+    for (const [clientIp, late] of [
+      ['::1', GONE],
+      ['::2', DENY],
+    ] as const) {
+      await it.connect(
+        after(() => it.connect(GONE), late),
+        { clientIp },
+      );
+    }
+    assert.deepEqual((await kept()).map(([, address]) => address).sort(), ['192.0.2.1', '::1', '::2']);
   });
 
   test('that is not to be stored takes the allowances all the same', async (t) => {

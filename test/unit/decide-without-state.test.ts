@@ -102,6 +102,8 @@ describe('a state that is lost', () => {
 describe('a row that a failing disk has changed, unseen by SQLite,', () => {
   const damages = {
     'the breaker': `UPDATE breaker SET state = '{"kind":'`,
+    'the breaker, whose JSON is still JSON': `UPDATE breaker SET state = replace(state, 'openedAt', 'opendAt')`,
+    'the breaker, whose state is none': `UPDATE breaker SET state = replace(state, '"open"', '"opan"')`,
     'a decision': `UPDATE decision SET routes = '["10.0.0.0/8'`,
   };
   for (const [row, sql] of Object.entries(damages)) {

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { count, total } from '../../src/state/counters.ts';
-import { SCHEMA_VERSION } from '../../src/state/migrate.ts';
+import { isCurrent, migrate, SCHEMA_VERSION } from '../../src/state/migrate.ts';
 import type { Transaction } from '../../src/state/transaction.ts';
 import { StateUnusable } from '../../src/state/unusable.ts';
 import { openState, scratch } from './fixture.ts';
@@ -60,6 +60,19 @@ describe('the state', () => {
     const states = await Promise.all([openState(path), openState(path)]);
     await Promise.all(states.map((state) => state.step(countOne)));
     assert.equal(await states[0].step(sum), 2);
+  });
+
+  test('is begun once: who comes second to its making finds nothing left to do', async (t) => {
+    const path = join(scratch(t), 'state.db');
+    const [first, second] = [new Database(path), new Database(path)];
+    const who = (db: Database.Database) =>
+      db.prepare("SELECT value FROM meta WHERE name = 'instance_id'").get();
+    assert.deepEqual([isCurrent(first, path), isCurrent(second, path)], [false, false]);
+    migrate(first, path);
+    const made = who(first);
+    migrate(second, path);
+    assert.deepEqual(who(second), made);
+    for (const db of [first, second]) db.close();
   });
 
   test('can be begun by several processes at once: it is one state, and nothing is lost', async (t) => {
