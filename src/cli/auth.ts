@@ -1,6 +1,7 @@
+import { isIpAddress, withoutScope } from '../config/ip.ts';
 import { elapsed } from '../hook/elapsed.ts';
 import { whyBadName } from '../hook/environment.ts';
-import { isIpAddress, withoutScope } from '../hook/ip.ts';
+import { byDeadline, statePatience } from '../policy/deadline.ts';
 import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request } from '../policy/types.ts';
@@ -41,15 +42,18 @@ export async function auth(options: AuthOptions): Promise<number> {
     bypassCache: !options.cache,
     record: () => {},
     onStateLost: lost,
-    onProvisional: () => {},
     mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
-    askPortal: () => askPortal(config, request, elapsed()),
+    askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
   };
   const invalid = whyInvalid(request);
-  const { decision, failure } =
-    invalid === null
-      ? await decide(request, means)
-      : { decision: await decideInvalid(invalid, means), failure: null };
+  const asked: { failure: Failure | null } = { failure: null };
+  const decision = await byDeadline(request, invalid, config, elapsed(), async (onProvisional) => {
+    if (invalid !== null) return decideInvalid(invalid, means);
+    const decided = await decide(request, { ...means, onProvisional });
+    asked.failure = decided.failure;
+    return decided.decision;
+  });
+  const { failure } = asked;
   if (state !== null && state.unrecorded !== null)
     complain(`the state cannot be written: ${state.unrecorded}`, '');
   if (failure !== null)
@@ -64,7 +68,7 @@ async function usableState(
   lost: (error: StateUnusable) => void,
 ): Promise<State | null> {
   try {
-    return await stateOf(config, { create: true });
+    return await stateOf(config, { create: true, patience: statePatience(config) });
   } catch (error) {
     if (!(error instanceof StateUnusable)) throw error;
     lost(error);

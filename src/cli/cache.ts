@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { freshnessRules } from '../policy/rules.ts';
 import { type FreshnessRules, freshness } from '../resilience/freshness.ts';
 import { age, type Instant } from '../resilience/instant.ts';
+import { pruneBlame } from '../state/breaker.ts';
 import { timestamp } from '../state/contact.ts';
 import { total } from '../state/counters.ts';
 import {
@@ -88,6 +89,7 @@ export async function show(options: ListOptions & { readonly user: string }): Pr
 }
 
 export async function invalidate(options: GlobalOptions & { readonly user: string }): Promise<number> {
+  if (options.user === '') throw new CommandFailed('--user is empty', 2);
   const state = await stateOf(await configOf(options), { create: true });
   const removed = await state.step((tx) => forgetUser(tx, options.user));
   mustBeRecorded(state);
@@ -115,7 +117,12 @@ const REVOCATIONS_KEPT_MS = 24 * 3_600_000;
 /** Removes what is past its stale time. Cron calls it, while hundreds of hooks may run. */
 export async function cleanup(options: GlobalOptions): Promise<number> {
   const config = await configOf(options);
-  const removed = await removeAllExpired(await stateOf(config), freshnessRules(config));
+  const state = await stateOf(config);
+  const removed = await removeAllExpired(state, freshnessRules(config));
+  await state.step((tx) => {
+    pruneRevocations(tx, REVOCATIONS_KEPT_MS);
+    pruneBlame(tx, config.resilience.circuit_breaker.interval);
+  });
   await report(options, { removed }, `${removed} expired decision(s) removed`);
   return 0;
 }
@@ -131,7 +138,6 @@ async function removeAllExpired(state: State, rules: FreshnessRules): Promise<nu
     removed += done.removed;
     cursor = done.next;
   } while (cursor !== null);
-  await state.step((tx) => pruneRevocations(tx, REVOCATIONS_KEPT_MS));
   return removed;
 }
 

@@ -27,11 +27,14 @@ export async function configOf(options: GlobalOptions): Promise<Config> {
 }
 
 /** The state as the hooks use it. Only a command that writes (`create`) makes one where there is none yet. */
-export async function stateOf(config: Config, { create } = { create: false }): Promise<State> {
+export async function stateOf(
+  config: Config,
+  { create = false, patience = PATIENCE_MS }: { create?: boolean; patience?: number } = {},
+): Promise<State> {
   return State.open({
     path: config.state.path,
     create,
-    patience: PATIENCE_MS,
+    patience,
     durable: false,
     checkpointPages: CHECKPOINT_PAGES,
     onSetAside: (aside) =>

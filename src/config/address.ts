@@ -1,4 +1,5 @@
 import type { Field } from './field.ts';
+import { isIpAddress } from './ip.ts';
 
 /** One portal address: `host` without brackets, as a socket wants it. */
 export interface Address {
@@ -13,7 +14,12 @@ export function parseAddress(raw: unknown): Address | undefined {
   if (typeof raw !== 'string') return undefined;
   const match = NAME_OR_IPV4.exec(raw) ?? BRACKETED_IPV6.exec(raw);
   const port = Number(match?.[2]);
-  if (match?.[1] === undefined || !(port >= 1 && port <= 65535)) return undefined;
+  if (
+    match?.[1] === undefined ||
+    (match[1].includes(':') && !isIpAddress(match[1])) ||
+    !(port >= 1 && port <= 65535)
+  )
+    return undefined;
   return { host: match[1], port };
 }
 

@@ -4,8 +4,9 @@ import type { Problem } from './read.ts';
 /** Each problem as `file:line: message`, with the nearest known key where one is near. */
 export function explain(file: string, source: string, problems: readonly Problem[]): string[] {
   const lines = linesByKey(source);
-  return problems.map(({ keys, message, known }) => {
-    const line = nearestLine(lines, keys);
+  const placed = problems.map((problem) => ({ ...problem, line: nearestLine(lines, problem.keys) }));
+  placed.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  return placed.map(({ keys, message, known, line }) => {
     const nearest = known === undefined ? undefined : nearestName(keys.at(-1) ?? '', known);
     const cure =
       known === undefined

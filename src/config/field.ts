@@ -22,6 +22,16 @@ export function text(initial: string): Field<string> {
   };
 }
 
+/** An http(s) URL. What it holds of a name and a password is never shown. */
+export function url(initial: string): Field<string> {
+  return {
+    accepts: 'a URL, such as "http://127.0.0.1:4318/v1/metrics"',
+    initial,
+    read: (raw) => (typeof raw === 'string' && /^https?:\/\/[^\s/]+/.test(raw) ? raw : undefined),
+    show: (value) => value.replace(/^(https?:\/\/)[^/@]*@/, '$1***@'),
+  };
+}
+
 export function flag(initial: boolean): Field<boolean> {
   return {
     accepts: 'true or false',

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import { readConfig } from './read.ts';
+import { readRegularFile } from './regular-file.ts';
 import type { Config } from './schema.ts';
 
 export const DEFAULT_FILE = '/etc/ocagent-hook/config.toml';
@@ -39,29 +40,22 @@ export async function loadConfig(file: string): Promise<Config> {
 }
 
 function readTrusted(file: string): string {
-  let fd: number;
   try {
-    fd = openSync(file, 'r');
-  } catch (error) {
-    throw new UnreadableConfig([unreadable(file, error as NodeJS.ErrnoException)]);
-  }
-  try {
-    const stat = fstatSync(fd);
-    const distrust = whyDistrusted(stat);
-    if (distrust !== null) throw new ConfigError([`${file}: ${distrust}`]);
-    return readFileSync(fd, 'utf8');
+    const text = readRegularFile(file, (stat) => {
+      const distrust = whyDistrusted(stat);
+      if (distrust !== null) throw new ConfigError([`${file}: ${distrust}`]);
+    }).toString();
+    if (text.includes('\ufffd')) throw new ConfigError([`${file}: is not valid UTF-8; save it as UTF-8`]);
+    return text;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new UnreadableConfig([unreadable(file, error as NodeJS.ErrnoException)]);
-  } finally {
-    closeSync(fd);
   }
 }
 
 /** Who can write the configuration decides who gets into the VPN (design: "Secrets and strangers"). */
 function whyDistrusted(stat: Stats): string | null {
   const uid = process.geteuid?.() ?? 0;
-  if (!stat.isFile()) return 'is not a regular file';
   if (stat.uid !== 0 && stat.uid !== uid) {
     return `is owned by uid ${stat.uid}, not by root or uid ${uid}; chown root it`;
   }

@@ -56,6 +56,7 @@ function readTable(
 }
 
 function display(given: unknown): string {
+  if (typeof given === 'number') return String(given);
   return (
     JSON.stringify(given, (_key, value) => (typeof value === 'bigint' ? value.toString() : value)) ?? 'it'
   );

@@ -1,5 +1,5 @@
 import { addresses } from './address.ts';
-import { choice, duration, type Field, flag, secrets, text, texts, whole } from './field.ts';
+import { choice, duration, type Field, flag, secrets, text, texts, url, whole } from './field.ts';
 
 /**
  * Every key of config.toml, with its default and what it accepts. Keys are named here as the file names them, so
@@ -58,7 +58,7 @@ export const SCHEMA = {
   },
   telemetry: {
     enabled: flag(true),
-    endpoint: text('http://127.0.0.1:4318/v1/metrics'),
+    endpoint: url('http://127.0.0.1:4318/v1/metrics'),
     headers: secrets({}),
     interval: duration('15s', '1s', '1d'),
     timeout: duration('5s', '100ms', '5m'),

@@ -1,8 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import type { Level } from '../log/line.ts';
 import type { Log } from '../log/log.ts';
+import { byDeadline, statePatience } from '../policy/deadline.ts';
 import { decide, decideInvalid } from '../policy/decide.ts';
-import { fallBack } from '../policy/decision.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request, Source } from '../policy/types.ts';
 import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
@@ -26,17 +26,11 @@ export async function connect(
 ): Promise<number> {
   const request: Request = { ...session, sessionId: sessionIdOf(session.ocservId, Date.now()) };
   const answered = { tooLate: false };
-  const deadline = atDeadline(request, config);
-  try {
-    const decision = await Promise.race([
-      decideInTime(request, session, invalid, config, log, answered, deadline.know),
-      deadline.passed,
-    ]);
-    answered.tooLate = true;
-    return conclude(decision, request, config, log);
-  } finally {
-    deadline.cancel();
-  }
+  const decision = await byDeadline(request, invalid, config, elapsed(), (know) =>
+    decideInTime(request, session, invalid, config, log, answered, know),
+  );
+  answered.tooLate = true;
+  return conclude(decision, request, config, log);
 }
 
 async function decideInTime(
@@ -48,8 +42,7 @@ async function decideInTime(
   answered: { readonly tooLate: boolean },
   know: (decision: Decision) => void,
 ): Promise<Decision> {
-  const patience = Math.min(1_000, config.hook.deadline / 4);
-  const state = await openState(config, log, { patience, durable: false });
+  const state = await openState(config, log, { patience: statePatience(config), durable: false });
   const means = {
     config,
     state,
@@ -62,7 +55,7 @@ async function decideInTime(
       recordSession(tx, decision, request, session, config);
     },
     mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
-    askPortal: () => askPortal(config, request, elapsed()),
+    askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
   };
   if (invalid !== null) return decideInvalid(invalid, means);
   const { decision, failure } = await decide(request, means);
@@ -141,40 +134,4 @@ function reportUnrecorded(log: Log, state: State, request: Request): void {
     username: request.username,
     session_id: request.sessionId,
   });
-}
-
-/** The last resort: by then the best decision that can be made from what is known so far. */
-function atDeadline(
-  request: Request,
-  config: Config,
-): { passed: Promise<Decision>; know: (decision: Decision) => void; cancel: () => void } {
-  let timer: NodeJS.Timeout;
-  let known: Decision | null = null;
-  const passed = new Promise<Decision>((resolve) => {
-    timer = setTimeout(
-      () => resolve(known ?? withNothing(request, config)),
-      config.hook.deadline - elapsed(),
-    );
-  });
-  return {
-    passed,
-    know: (decision) => {
-      known = decision;
-    },
-    cancel: () => clearTimeout(timer),
-  };
-}
-
-function withNothing(request: Request, config: Config): Decision {
-  const failure: Failure = {
-    code: 'DEADLINE_EXCEEDED',
-    detail: 'hook.deadline passed before anything could be asked',
-    cure: '',
-    counts: 'no',
-    misconfigured: false,
-  };
-  return {
-    ...fallBack(undefined, null, request, 'unavailable', failure, { config, bypassCache: false }),
-    cache: { state: 'unavailable', ageSeconds: null },
-  };
 }

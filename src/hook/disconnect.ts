@@ -19,6 +19,8 @@ export async function disconnect(
   config: Config,
   log: Log,
 ): Promise<number> {
+  // The launcher counts: a try that was killed may have recorded it all the same.
+  const again = Number(process.env['OCAGENT_TRY'] ?? 1) > 1;
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: true });
   const recorded = state === null ? null : await record();
   if (recorded === null) {
@@ -34,7 +36,7 @@ export async function disconnect(
 
   async function record(): Promise<{ sessionId: string; known: boolean } | null> {
     try {
-      const ended = await state?.step((tx) => endSession(tx, { ...session, ...stats }));
+      const ended = await state?.step((tx) => endSession(tx, { ...session, ...stats, again }));
       if (ended === undefined || state?.unrecorded === null) return ended ?? null;
       log.error('the state could not be written', { path: config.state.path, reason: state?.unrecorded });
     } catch (error) {

@@ -1,4 +1,4 @@
-import { isIpAddress, withoutScope } from './ip.ts';
+import { isIpAddress, withoutScope } from '../config/ip.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

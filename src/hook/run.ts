@@ -33,7 +33,9 @@ export async function runHook(): Promise<void> {
   });
   const fault = (error: unknown): void => {
     if (final !== null) return;
-    const letIn = call.reason === 'connect' && config !== null && letsInOnFault(config);
+    // A call that is invalid would have been denied without a fault, too.
+    const valid = call.reason === 'connect' && call.invalid === null;
+    const letIn = call.reason === 'connect' && config !== null && letsInOnFault(config, valid);
     log.error(letIn ? 'internal fault: let in by the configuration' : 'internal fault', {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
       ...(call.reason === 'refused' ? {} : figuresOf(call)),
@@ -80,8 +82,8 @@ function serve(call: Served, config: Config, log: Log): Promise<number> {
   }
 }
 
-function letsInOnFault({ hook, resilience }: Config): boolean {
-  return hook.mode === 'observe' || resilience.fail_mode === 'open';
+function letsInOnFault({ hook, resilience }: Config, valid: boolean): boolean {
+  return hook.mode === 'observe' || (valid && resilience.fail_mode === 'open');
 }
 
 function figuresOf(call: Served): Record<string, unknown> {

@@ -13,7 +13,7 @@ export function textLine(time: Date, level: Level, message: string, fields: Fiel
   const words = Object.entries(fields)
     .filter(([, value]) => value !== undefined && value !== null && value !== '')
     .map(([key, value]) => `${key}=${word(value)}`);
-  return `${[time.toISOString(), level.toUpperCase().padEnd(5), message, ...words].join(' ')}\n`;
+  return `${[time.toISOString(), level.toUpperCase().padEnd(5), printable(message), ...words].join(' ')}\n`;
 }
 
 function word(value: unknown): string {
@@ -24,7 +24,12 @@ function word(value: unknown): string {
 /** Characters of one value past which a line is no longer one that a person reads, nor one write an atomic one. */
 const LONGEST = 512;
 
+/** Items of one list, likewise. */
+const MOST = 32;
+
 function bounded(_key: string, value: unknown): unknown {
+  if (Array.isArray(value) && value.length > MOST)
+    return [...value.slice(0, MOST), `… ${value.length - MOST} more`];
   return typeof value === 'string' && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
 }
 
@@ -33,8 +38,9 @@ function bounded(_key: string, value: unknown): unknown {
  * new line, and marks that turn the direction of text. A username can hold them all.
  */
 function printable(json: string): string {
-  return json.replace(
-    /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return json.replace(/[\u007f-\u009f\u2028\u2029]|\p{Cf}/gu, (character) =>
+    [...Array(character.length).keys()]
+      .map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`)
+      .join(''),
   );
 }

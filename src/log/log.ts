@@ -51,7 +51,11 @@ export class Log {
     if (RANK[level] < RANK[this.#config.level]) return;
     const format = this.#config.format === 'json' ? jsonLine : textLine;
     const bytes = Buffer.from(format(new Date(), level, message, fields));
-    this.#pending = this.#pending.then(() => writeAll(this.#fd, bytes));
+    this.#pending = this.#pending.then(async () => {
+      const written = await writeAll(this.#fd, bytes);
+      // A full disk must not swallow the line: stderr is the second place.
+      if (!written && this.#fd !== STDERR) await writeAll(STDERR, bytes);
+    });
   }
 
   /**
@@ -77,15 +81,16 @@ export const DEFAULT_LOG: Config['log'] = { level: 'info', format: 'json', file:
 const RETRIES = 50;
 const RETRY_MS = 5;
 
-/** Never fails: a log that cannot be written has no place where that could be told. */
-async function writeAll(fd: number, bytes: Buffer): Promise<void> {
+/** Whether all of it went out. Never fails. */
+async function writeAll(fd: number, bytes: Buffer): Promise<boolean> {
   let rest = bytes;
   for (let tries = 0; rest.length > 0 && tries < RETRIES; tries++) {
     const written = await writeSome(fd, rest);
-    if (written === null) return;
+    if (written === null) return false;
     rest = rest.subarray(written);
     if (written === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
+  return rest.length === 0;
 }
 
 /** How many bytes went out; 0 when the reader is not ready; null when it is gone. */

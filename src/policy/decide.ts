@@ -20,7 +20,8 @@ import type { Decision, Failure, PortalResult, Request } from './types.ts';
 export interface Means extends Conditions {
   /** Null when it cannot be used; why was reported when it was opened. */
   readonly state: State | null;
-  readonly askPortal: () => Promise<PortalResult>;
+  /** `atMost`: milliseconds that the call may take, besides all other bounds. */
+  readonly askPortal: (atMost: number) => Promise<PortalResult>;
   /** Milliseconds that may be spent on letting siblings ask the portal first, as of now. */
   readonly mayWaitForTurn: () => number;
   /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
@@ -41,19 +42,34 @@ interface Asking {
   readonly admission: Admission | null;
   readonly asked: number | null;
   readonly ticket: Ticket | null;
+  /** The database that gave the three above: to another one they mean nothing. */
+  readonly epoch: number;
   readonly breaker: Decision['breaker'];
   /** The entry as last seen, for the case that the state is lost in between. */
   readonly remembered: KeptDecision | undefined;
   readonly seenAt: Instant | null;
+  /** By this process' own clock: a trial's lease is running since then. */
+  readonly admittedAt: number;
 }
 
 const WITHOUT_STATE: Asking = {
   admission: null,
   asked: null,
   ticket: null,
+  epoch: 0,
   breaker: 'unavailable',
   remembered: undefined,
   seenAt: null,
+  admittedAt: 0,
+};
+
+/** What a deadline says that cuts in before the portal has answered. */
+export const CUT_SHORT: Failure = {
+  code: 'DEADLINE_EXCEEDED',
+  detail: 'hook.deadline passed before the portal answered',
+  cure: '',
+  counts: 'no',
+  misconfigured: false,
 };
 
 /**
@@ -61,15 +77,11 @@ const WITHOUT_STATE: Asking = {
  * Two short transactions with the portal's call between them; one when it need not be asked.
  */
 export async function decide(request: Request, means: Means): Promise<Decided> {
-  const first = await withState(means, (state) => state.step((tx) => consult(tx, request, means)));
+  const first = await consultInTurn(request, means);
   if (first !== null && 'decision' in first) return { decision: first.decision, failure: null };
 
   const asking = first ?? WITHOUT_STATE;
-  const { ticket } = asking;
-  if (ticket !== null) {
-    await withState(means, (state) => waitForTurn(state, ticket, means.mayWaitForTurn()));
-  }
-  const result = await means.askPortal();
+  const result = await means.askPortal(atMost(asking, means));
   const failure = 'failure' in result ? result.failure : null;
   const alone = concludeAlone(request, asking, result, means);
   means.onProvisional(alone);
@@ -81,21 +93,47 @@ export async function decide(request: Request, means: Means): Promise<Decided> {
   return { decision: final ?? alone, failure };
 }
 
+/** The first step, and the wait for this process' turn at the portal. Whatever changed meanwhile is consulted anew. */
+async function consultInTurn(
+  request: Request,
+  means: Means,
+): Promise<{ decision: Decision } | Asking | null> {
+  for (;;) {
+    const first = await withState(means, (state) => state.step((tx) => consult(tx, request, means)));
+    if (first === null || 'decision' in first) return first;
+    means.onProvisional(concludeAlone(request, first, { failure: CUT_SHORT }, means));
+    if (means.state === null || first.ticket === null || first.admission === null) return first;
+    const { generation } = first.admission;
+    await waitForTurn(means.state, first.ticket, means.mayWaitForTurn());
+    // While we waited siblings may have found the portal dead: then there is no point in trying it too.
+    const moved = await means.state
+      .read((tx) => loadBreaker(tx).generation !== generation)
+      .catch(() => false);
+    if (first.ticket.ahead === 0 || !moved) return first;
+  }
+}
+
+/** A trial's call must be over before its lease is: the lease is the timeout and a second. */
+function atMost({ admission, admittedAt }: Asking, { config }: Means): number {
+  if (admission === null || admission.trial === null) return Number.POSITIVE_INFINITY;
+  return config.portal.timeout - (performance.now() - admittedAt);
+}
+
 /** A value that is present but invalid is denied without asking anybody. It is a decision, so it is counted as one. */
 export async function decideInvalid(
   reason: string,
-  means: Omit<Means, 'askPortal' | 'mayWaitForTurn' | 'bypassCache' | 'onProvisional'>,
+  means: Pick<Means, 'config' | 'state' | 'record' | 'onStateLost'>,
 ): Promise<Decision> {
-  const decision: Decision = { ...undecided('miss', 'unavailable'), source: 'invalid', reason };
   const work = (tx: Transaction): Decision => {
-    const current = {
-      ...decision,
-      breaker: admit(loadBreaker(tx), breakerRules(means.config), tx.now).state.kind,
-    };
-    return finish(tx, current, means);
+    const breaker = admit(loadBreaker(tx), breakerRules(means.config), tx.now).state.kind;
+    return finish(tx, { ...undecided('miss', breaker), source: 'invalid', reason }, means);
   };
-  const seen = await withState(means, (state) => state.step(work));
-  return seen ?? { ...decision, cache: { state: 'unavailable', ageSeconds: null } };
+  return (await withState(means, (state) => state.step(work))) ?? invalidDecision(reason);
+}
+
+/** The same while nothing is known of the state. */
+export function invalidDecision(reason: string): Decision {
+  return { ...undecided('unavailable', 'unavailable'), source: 'invalid', reason };
 }
 
 /** First step: answered from the cache, refused by the breaker (then the fail mode answers), or off to the portal. */
@@ -117,18 +155,20 @@ function consult(tx: Transaction, request: Request, means: Means): { decision: D
 
   count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
   saveBreaker(tx, before, asked.state);
-  if (asked.admission === null) {
+  // A trial that cannot be recorded could be one of any number, so there is none.
+  if (asked.admission === null || (asked.admission.trial !== null && !tx.writable)) {
     return { decision: finish(tx, fallBack(entry, tx.now, request, breaker, null, means), means) };
   }
   return {
-    // A trial that could not be recorded is none: the portal is asked all the same, and the breaker left alone.
-    admission: tx.writable ? asked.admission : null,
+    admission: asked.admission,
     asked: nextInSequence(tx),
     // A trial call does not queue: it is one of few, and its lease is running.
     ticket: asked.admission.trial === null ? drawTicket(tx, config.hook.deadline) : null,
+    epoch: tx.epoch,
     breaker,
     remembered: entry,
     seenAt: tx.now,
+    admittedAt: performance.now(),
   };
 }
 
@@ -141,15 +181,16 @@ function conclude(
   means: Means,
 ): Decision {
   const { config } = means;
-  if (asking.ticket !== null) returnTicket(tx, asking.ticket.number);
-  settleBreaker(tx, request.username, asking.admission, result, config);
+  const sameState = asking.epoch === tx.epoch;
+  if (sameState && asking.ticket !== null) returnTicket(tx, asking.ticket.number);
+  if (sameState) settleBreaker(tx, request.username, asking.admission, result, config);
   if ('failure' in result) {
     if (result.failure.code !== 'LOCAL') noteContact(tx, `${result.failure.code}: ${result.failure.detail}`);
     const entry = findDecision(tx, request);
     return finish(tx, fallBack(entry, tx.now, request, asking.breaker, result.failure, means), means);
   }
   noteContact(tx, null);
-  keepAnswer(tx, request, result.answer, asking.asked, config);
+  keepAnswer(tx, request, result.answer, sameState ? asking.asked : null, config);
   return finish(tx, fromAnswer(result.answer, asking.breaker, means), means);
 }
 

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ahead, type Ticket } from '../state/portal-queue.ts';
 import type { State } from '../state/state.ts';
+import { StateUnusable } from '../state/unusable.ts';
 
 /**
  * How many processes may ask the portal at once, for each processor. Each needs some 60 ms of CPU for gRPC and TLS: of
@@ -16,16 +17,22 @@ const ONE_CALL_MS = 30;
 /**
  * Waits until few enough are before us, at most `limit` milliseconds; then it is our turn all the same. It is a courtesy
  * among siblings before gRPC is loaded: whoever cannot see the queue simply goes.
- * @throws {StateUnusable} when the queue cannot be seen any more.
+ * @returns whether there was anything to wait for.
  */
-export async function waitForTurn(state: State, ticket: Ticket, limit: number): Promise<void> {
+export async function waitForTurn(state: State, ticket: Ticket, limit: number): Promise<boolean> {
   const end = performance.now() + limit;
   const atOnce = AT_ONCE_PER_CPU * availableParallelism();
   for (let before = ticket.ahead; before >= atOnce; ) {
     const left = end - performance.now();
-    if (left <= 0) return;
+    if (left <= 0) return true;
     // Those further back look less often, so that the looking itself stays cheap.
     await sleep(Math.min(left, Math.max(ONE_CALL_MS / 2, ((before - atOnce + 1) * ONE_CALL_MS) / 2)));
-    before = await state.read((tx) => ahead(tx, ticket.number));
+    try {
+      before = await state.read((tx) => ahead(tx, ticket.number));
+    } catch (error) {
+      if (error instanceof StateUnusable) return true;
+      throw error;
+    }
   }
+  return ticket.ahead >= atOnce;
 }

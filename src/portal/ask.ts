@@ -16,15 +16,21 @@ export function timeBeforeAsking({ portal, hook }: Config, elapsed: number): num
  * Asks the portal within what is left of the deadline. gRPC is loaded here and nowhere else in a hook: half of a
  * portal connect's time is spent on loading it, and a cached connect must not pay for it.
  * @param elapsed milliseconds since the deadline began to count.
+ * @param atMost milliseconds that the call may take, whatever else is left.
  */
-export async function askPortal(config: Config, request: Request, elapsed: number): Promise<PortalResult> {
+export async function askPortal(
+  config: Config,
+  request: Request,
+  elapsed: number,
+  atMost: number,
+): Promise<PortalResult> {
   const nominal = Math.min(config.portal.timeout, config.hook.deadline - RESERVE_MS);
-  const budget = Math.min(config.portal.timeout, config.hook.deadline - RESERVE_MS - elapsed);
+  const budget = Math.min(config.portal.timeout, config.hook.deadline - RESERVE_MS - elapsed, atMost);
   if (budget <= 0) {
     return {
       failure: {
         code: 'DEADLINE_EXCEEDED',
-        detail: `hook.deadline was used up before the portal could be asked (${Math.round(elapsed)} ms since the start)`,
+        detail: `the time was used up before the portal could be asked (${Math.round(elapsed)} ms since the start)`,
         cure: 'this machine is too busy for hook.deadline, or the disk of state.path is too slow',
         counts: 'no',
         misconfigured: false,

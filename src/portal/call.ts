@@ -10,9 +10,16 @@ import { formatAddress } from '../config/address.ts';
 import { AuthServiceClient, type CheckPolicyRequest, type CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
 
 /** What one address made of the call. `reached`: a connection stood, whatever became of it. */
-export type Attempt =
-  | { readonly response: CheckPolicyResponse }
-  | { readonly code: number; readonly details: string; readonly reached: boolean; readonly address: Address };
+export type Attempt = { readonly response: CheckPolicyResponse } | FailedAttempt;
+
+export interface FailedAttempt {
+  readonly code: number;
+  readonly details: string;
+  readonly reached: boolean;
+  /** The same, of this attempt or one before it. */
+  readonly everReached: boolean;
+  readonly address: Address;
+}
 
 export interface Call {
   readonly request: CheckPolicyRequest;
@@ -34,11 +41,15 @@ export async function callPortal(call: Call): Promise<Attempt> {
   const end = performance.now() + call.budget;
   const share = call.budget / call.addresses.length;
   let retries = 1;
+  // A request that a portal has seen could have provoked whatever came of it, a crash of that portal included.
+  let everReached = false;
   for (let index = 0; ; ) {
     const address = call.addresses[index];
     if (address === undefined) throw new RangeError('a portal call needs an address');
-    const attempt = await attemptAt(address, call, end, share);
-    if ('response' in attempt) return attempt;
+    const tried = await attemptAt(address, call, end, share);
+    if ('response' in tried) return tried;
+    everReached ||= tried.reached;
+    const attempt = { ...tried, everReached };
     const hasNext = index + 1 < call.addresses.length;
     if (!attempt.reached && hasNext) {
       index++;
@@ -76,7 +87,7 @@ function attemptAt(address: Address, call: Call, end: number, share: number): Pr
       clearTimeout(connectTimer);
       reached ||= channel.getConnectivityState(false) === connectivityState.READY;
       client.close();
-      resolve(error === null ? { response } : { ...causeOf(error), reached, address });
+      resolve(error === null ? { response } : { ...causeOf(error), reached, everReached: reached, address });
     });
     const connectTimer = setTimeout(
       () => {
@@ -100,7 +111,10 @@ function attemptAt(address: Address, call: Call, end: number, share: number): Pr
     watch();
 
     const causeOf = (error: ServiceError): { code: number; details: string } => {
-      if (!tooSlow) return { code: error.code, details: error.details };
+      if (!tooSlow) {
+        // grpc-js ends its own texts with a note that is mostly empty.
+        return { code: error.code, details: error.details.replace(/\.? *Resolution note: *$/, '') };
+      }
       const waited = `no connection to ${formatAddress(address)} within ${Math.round(share)} ms`;
       return { code: status.DEADLINE_EXCEEDED, details: waited };
     };

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
+import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
 import { localFault } from './status.ts';
@@ -16,7 +16,7 @@ export function channelCredentials(tls: TlsConfig): ChannelCredentials | Failure
   for (const part of ['ca', 'cert', 'key'] as const) {
     if (files[part] === '') continue;
     try {
-      contents[part] = readFileSync(files[part]);
+      contents[part] = readRegularFile(files[part]);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
@@ -66,7 +66,10 @@ function whichIsBroken(
   return [`the TLS files cannot be used together: ${error.message}`, 'see portal.tls'];
 }
 
-/** One of our own files is past its date, or not yet valid: the portal's refusal is then our fault. Null when all are in order. */
+/**
+ * One of our own files is past its date, or not yet valid: the portal's refusal is then our fault. A bundle is in order while
+ * one of its certificates is. Null when all are.
+ */
 export function ownCertificateFault(tls: TlsConfig, now: Date): Failure | null {
   if (!tls.enabled) return null;
   for (const [key, file] of [
@@ -75,22 +78,37 @@ export function ownCertificateFault(tls: TlsConfig, now: Date): Failure | null {
   ] as const) {
     if (file === '') continue;
     try {
-      const { validFromDate, validToDate } = new X509Certificate(readFileSync(file));
-      if (validToDate < now) {
-        return localFault(
-          `portal.tls.${key} ${file} expired on ${validToDate.toISOString()}`,
-          'install a renewed certificate there',
-        );
-      }
-      if (validFromDate > now) {
-        return localFault(
-          `portal.tls.${key} ${file} is not valid before ${validFromDate.toISOString()}`,
-          "see this machine's clock",
-        );
+      const faults = certificatesIn(file, key === 'cert_file').map((certificate) =>
+        dateFault(certificate, now),
+      );
+      const [first] = faults;
+      if (first !== undefined && first !== null && !faults.includes(null)) {
+        return localFault(`portal.tls.${key} ${file} ${first.why}`, first.cure);
       }
     } catch {
       // Unreadable by now: what made the call fail was something else, and is reported as it is.
     }
+  }
+  return null;
+}
+
+/** All of a bundle; of our own chain only the first, which is ours. */
+function certificatesIn(file: string, onlyFirst: boolean): X509Certificate[] {
+  const blocks = readRegularFile(file)
+    .toString('latin1')
+    .match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
+  return (blocks ?? []).slice(0, onlyFirst ? 1 : undefined).map((block) => new X509Certificate(block));
+}
+
+function dateFault(
+  { validFromDate, validToDate }: X509Certificate,
+  now: Date,
+): { why: string; cure: string } | null {
+  if (validToDate < now) {
+    return { why: `expired on ${validToDate.toISOString()}`, cure: 'install a renewed certificate there' };
+  }
+  if (validFromDate > now) {
+    return { why: `is not valid before ${validFromDate.toISOString()}`, cure: "see this machine's clock" };
   }
   return null;
 }

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { status } from '@grpc/grpc-js';
 import { type Address, formatAddress } from '../config/address.ts';
+import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
-import type { Attempt } from './call.ts';
+import type { FailedAttempt } from './call.ts';
 import { ownCertificateFault } from './credentials.ts';
 import { failureOf, localFault } from './status.ts';
 
@@ -13,20 +13,45 @@ import { failureOf, localFault } from './status.ts';
 const LOOK_MS = 500;
 
 /** What a failed call really was: "14 UNAVAILABLE" helps nobody at three in the morning. */
-export async function diagnose(
-  attempt: Exclude<Attempt, { response: unknown }>,
-  { portal }: Config,
-): Promise<Failure> {
-  const { code, details, reached, address } = attempt;
-  if (code !== status.UNAVAILABLE) return failureOf(code, details, reached);
-  const ours = ownCertificateFault(portal.tls, new Date());
-  if (ours !== null) return ours;
+export async function diagnose(attempt: FailedAttempt, config: Config): Promise<Failure> {
+  try {
+    return await lookCloser(attempt, config);
+  } catch {
+    // Looking closer is a service; what is known without it must not be lost over it.
+    return failureOf(attempt.code, attempt.details, attempt.everReached);
+  }
+}
+
+/** How grpc-js and OpenSSL begin to speak of the connection. A status that the portal sent is its own words, whatever they are. */
+const OF_THE_CONNECTION =
+  /^(No connection established|Connection dropped|(read|write) E|[0-9A-F]{8,}:error:)/;
+
+async function lookCloser(attempt: FailedAttempt, { portal }: Config): Promise<Failure> {
+  const { code, details, everReached: reached, address } = attempt;
+  if (code !== status.UNAVAILABLE || (attempt.reached && !OF_THE_CONNECTION.test(details))) {
+    return failureOf(code, details, reached);
+  }
   const where = formatAddress(address);
   const unavailable = (detail: string, cure: string): Failure => ({
     ...failureOf(code, detail, reached),
     cure,
   });
 
+  if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/i.test(details)) {
+    return unavailable(
+      `the name in ${where} cannot be resolved: ${details}`,
+      'see portal.address and the name server',
+    );
+  }
+  if (/ECONNREFUSED/.test(details)) {
+    return unavailable(
+      `nothing listens on ${where} (connection refused)`,
+      'start the portal, or see portal.address',
+    );
+  }
+  // From here on somebody listens there, so our own certificate may be why it does not talk to us.
+  const ours = ownCertificateFault(portal.tls, new Date());
+  if (ours !== null) return ours;
   const alert = /alert ([a-z ]*(?:certificate|unknown ca|access denied)[a-z ]*)/i.exec(details)?.[1]?.trim();
   if (alert !== undefined) {
     return localFault(
@@ -59,18 +84,6 @@ export async function diagnose(
       'see portal.tls.min_version and portal.address',
     );
   }
-  if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/i.test(details)) {
-    return unavailable(
-      `the name in ${where} cannot be resolved: ${details}`,
-      'see portal.address and the name server',
-    );
-  }
-  if (/ECONNREFUSED/.test(details)) {
-    return unavailable(
-      `nothing listens on ${where} (connection refused)`,
-      'start the portal, or see portal.address',
-    );
-  }
   if (portal.tls.enabled && /ECONNRESET|EPIPE|ECONNABORTED|Failed to connect/.test(details)) {
     // Under TLS 1.3 a client has shaken hands before the server looks at its certificate; some then just close.
     return unavailable(
@@ -78,7 +91,7 @@ export async function diagnose(
       `if it goes on: see that the portal trusts portal.tls.cert_file ${portal.tls.cert_file}`,
     );
   }
-  return unavailable(reached ? details : `${where} was not reached: ${details}`, '');
+  return unavailable(attempt.reached ? details : `${where} was not reached: ${details}`, '');
 }
 
 /** The dates in the portal's certificate, read over a connection that nothing else is sent on. */
@@ -89,8 +102,9 @@ async function portalDates(address: Address, tls: Config['portal']['tls']): Prom
       host: address.host,
       port: address.port,
       ...(isIP(servername) ? {} : { servername }),
-      cert: readFileSync(tls.cert_file),
-      key: readFileSync(tls.key_file),
+      ...(tls.cert_file === ''
+        ? {}
+        : { cert: readRegularFile(tls.cert_file), key: readRegularFile(tls.key_file) }),
       ALPNProtocols: ['h2'],
       rejectUnauthorized: false,
     });

@@ -1,4 +1,4 @@
-import { hasPassed, type Instant } from './instant.ts';
+import { hasPassed, type Instant, leaseIsOver } from './instant.ts';
 
 /**
  * The circuit breaker as a pure rule: state × event × now → state. It is stored between invocations, so every
@@ -160,7 +160,7 @@ export function settleTime(state: BreakerState, rules: BreakerRules, now: Instan
     case 'half-open': {
       // max_requests may have been lowered in the configuration since: the successes that are enough now close it.
       if (state.successes >= rules.maxRequests) return closed(state.generation + 1);
-      const trials = state.trials.filter((trial) => !hasPassed(rules.trialLease, trial.since, now));
+      const trials = state.trials.filter((trial) => !leaseIsOver(rules.trialLease, trial.since, now));
       return trials.length === state.trials.length ? state : { ...state, trials };
     }
   }

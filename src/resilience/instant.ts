@@ -22,8 +22,27 @@ export function age(then: Instant, now: Instant): number {
   return comparable ? Math.max(wall, now.mono - then.mono) : wall;
 }
 
-/** Whether `span` milliseconds have passed since `then`. A moment in the future counts as long past: it cannot be trusted. */
+/**
+ * Whether `span` milliseconds have passed since `then`. A moment in the future counts as long past: it cannot be
+ * trusted. One of an earlier boot is at least as old as this boot, whatever the wall clock says.
+ */
 export function hasPassed(span: number, then: Instant, now: Instant): boolean {
   const elapsed = age(then, now);
-  return elapsed < 0 || elapsed >= span;
+  const rebooted = then.boot !== '' && now.boot !== '' && then.boot !== now.boot;
+  return elapsed < 0 || elapsed >= span || (rebooted && now.mono >= span);
+}
+
+/**
+ * Whether a lease of `span` milliseconds, held by a process since `then`, is over. Only the monotonic clock counts, so that
+ * setting the wall clock ends none early; a process of an earlier boot is dead.
+ */
+export function leaseIsOver(span: number, then: Instant, now: Instant): boolean {
+  if (then.boot === '' || now.boot === '') return hasPassed(span, then, now);
+  return then.boot !== now.boot || now.mono - then.mono >= span || now.mono < then.mono;
+}
+
+/** The smaller of both clocks' differences, in milliseconds: an age that a clock set forward cannot make too large. */
+export function leastAge(then: Instant, now: Instant): number {
+  const wall = now.wall - then.wall;
+  return then.boot !== '' && then.boot === now.boot ? Math.min(wall, now.mono - then.mono) : wall;
 }

@@ -3,9 +3,40 @@ import { hasPassed, type Instant } from '../resilience/instant.ts';
 import { fromJson } from './json.ts';
 import type { Transaction } from './transaction.ts';
 
+/** @throws {StateUnusable} when the row is none that was ever written. */
 export function loadBreaker(tx: Transaction): BreakerState {
   const row = tx.row<{ state: string }>('SELECT state FROM breaker WHERE id = 1');
-  return row === undefined ? INITIAL : fromJson<BreakerState>(row.state);
+  return row === undefined ? INITIAL : fromJson(row.state, isBreakerState);
+}
+
+function isBreakerState(value: unknown): value is BreakerState {
+  const state = value as Record<string, unknown> | null;
+  if (typeof state?.['generation'] !== 'number' || typeof state['failures'] !== 'number') return false;
+  switch (state['kind']) {
+    case 'closed':
+      return state['firstFailure'] === null || isInstant(state['firstFailure']);
+    case 'open':
+      return isInstant(state['openedAt']);
+    case 'half-open':
+      return (
+        isInstant(state['openedAt']) &&
+        typeof state['successes'] === 'number' &&
+        typeof state['nextTrial'] === 'number' &&
+        Array.isArray(state['trials']) &&
+        state['trials'].every((trial) => typeof trial?.id === 'number' && isInstant(trial?.since))
+      );
+    default:
+      return false;
+  }
+}
+
+function isInstant(value: unknown): value is Instant {
+  const instant = value as Record<string, unknown> | null | undefined;
+  return (
+    typeof instant?.['wall'] === 'number' &&
+    typeof instant['mono'] === 'number' &&
+    typeof instant['boot'] === 'string'
+  );
 }
 
 /** Writes only what changed: while the portal is well the breaker costs no write. */

@@ -1,8 +1,8 @@
 import { type Dated, type Freshness, type FreshnessRules, freshness } from '../resilience/freshness.ts';
 import { hasPassed, type Instant } from '../resilience/instant.ts';
 import { supersedes } from '../resilience/supersede.ts';
-import { fromJson } from './json.ts';
-import { nextInSequence } from './sequence.ts';
+import { fromJson, isTexts } from './json.ts';
+import { currentSequence, nextInSequence } from './sequence.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Every input that the portal decides on and that is not new with each session (contract/cli.md, "Cache"). */
@@ -80,13 +80,15 @@ export function keepDecision(
   // Asked while the state could not be used: how old the question is nobody knows. A denial is safe all the same.
   if (fresh.asked === null && fresh.allowed) return false;
   const asked = fresh.asked ?? 0;
+  // A number that was never drawn here is of another database (a restored copy): it must not beat what comes after.
+  if (asked > currentSequence(tx)) return false;
   const kept = tx.row<{ asked: number; answered: number; allowed: number }>(
     `SELECT asked, answered, allowed FROM decision ${WHERE_KEY}`,
     ...keyValues(key),
   );
   if (kept && !supersedes({ asked, allowed: fresh.allowed }, { ...kept, allowed: kept.allowed === 1 }))
     return false;
-  if (asked <= revokedAt(tx, key.username) && (fresh.allowed || fresh.asked !== null)) return false;
+  if (fresh.asked !== null && asked <= voidUpTo(tx, key.username, fresh.allowed)) return false;
   tx.write(
     `INSERT INTO decision (${COLUMNS}, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (username, vhost, groupname, client_ip) DO UPDATE SET
@@ -119,29 +121,29 @@ export function keepDecision(
  * that are still on their way are not to be kept either.
  */
 export function dropAllowance(tx: Transaction, key: DecisionKey): void {
-  noteRevocation(tx, key.username);
+  voidOnTheirWay(tx, key.username, 'allowances');
   tx.write(`DELETE FROM decision ${WHERE_KEY} AND allowed = 1`, ...keyValues(key));
 }
 
 /**
- * Removes every allowance of a user, over all vhosts, groups and addresses, and sees to it that no answer asked for
- * before now is kept. His denials stay: they are no way in.
+ * Removes every allowance of a user, over all vhosts, groups and addresses, and sees to it that none asked for before
+ * now is kept. His denials stay, those on their way too: an outage must not let in whom the portal has just refused.
  * @returns how many were removed.
  */
 export function revoke(tx: Transaction, username: string): number {
-  noteRevocation(tx, username);
+  voidOnTheirWay(tx, username, 'allowances');
   return tx.write('DELETE FROM decision WHERE username = ? AND allowed = 1', username);
 }
 
 /** Forgets all that is known of a user, allowances and denials, and what is on its way for him. */
 export function forgetUser(tx: Transaction, username: string): number {
-  noteRevocation(tx, username);
+  voidOnTheirWay(tx, username, 'all');
   return tx.write('DELETE FROM decision WHERE username = ?', username);
 }
 
-/** Forgets everybody at once; cheap at any size. */
+/** Forgets everybody at once: one transaction, which hooks may have to wait for where the cache is huge. */
 export function forgetAll(tx: Transaction): number {
-  noteRevocation(tx, EVERYBODY);
+  voidOnTheirWay(tx, EVERYBODY, 'all');
   const size = decisionCount(tx);
   tx.write('DELETE FROM decision');
   return size;
@@ -212,27 +214,30 @@ export function pruneRevocations(tx: Transaction, olderThan: number): void {
   for (const { username } of old) tx.write('DELETE FROM revocation WHERE username = ?', username);
 }
 
-function noteRevocation(tx: Transaction, username: string): void {
+/** Answers asked for up to now are void: allowances only, or denials too. */
+function voidOnTheirWay(tx: Transaction, username: string, which: 'allowances' | 'all'): void {
+  const upTo = nextInSequence(tx);
   tx.write(
-    `INSERT INTO revocation VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (username) DO UPDATE SET asked = excluded.asked, wall = excluded.wall, boot = excluded.boot, mono = excluded.mono`,
+    `INSERT INTO revocation (username, allowances, denials, wall, boot, mono) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (username) DO UPDATE SET allowances = excluded.allowances,
+       denials = max(denials, excluded.denials), wall = excluded.wall, boot = excluded.boot, mono = excluded.mono`,
     username,
-    nextInSequence(tx),
+    upTo,
+    which === 'all' ? upTo : 0,
     tx.now.wall,
     tx.now.boot,
     tx.now.mono,
   );
 }
 
-/** The sequence up to which answers about this user are void; -1 when none are. */
-function revokedAt(tx: Transaction, username: string): number {
-  return (
-    tx.row<{ asked: number | null }>(
-      'SELECT max(asked) AS asked FROM revocation WHERE username IN (?, ?)',
-      username,
-      EVERYBODY,
-    )?.asked ?? -1
+/** The point of the sequence up to which allowances, or denials, of this user are void; 0 when none are. */
+function voidUpTo(tx: Transaction, username: string, allowed: boolean): number {
+  const row = tx.row<{ allowances: number | null; denials: number | null }>(
+    'SELECT max(allowances) AS allowances, max(denials) AS denials FROM revocation WHERE username IN (?, ?)',
+    username,
+    EVERYBODY,
   );
+  return (allowed ? row?.allowances : row?.denials) ?? 0;
 }
 
 function evictOwnOldest(tx: Transaction, { username, vhost }: DecisionKey): void {
@@ -270,8 +275,8 @@ function fromRow(row: Row): KeptDecision {
     clientIp: row.client_ip,
     allowed: row.allowed === 1,
     reason: row.reason,
-    routes: fromJson<string[]>(row.routes),
-    dnsServers: fromJson<string[]>(row.dns_servers),
+    routes: fromJson(row.routes, isTexts),
+    dnsServers: fromJson(row.dns_servers, isTexts),
     cacheTtl: row.cache_ttl,
     answeredAt: { wall: row.answered_wall, boot: row.answered_boot, mono: row.answered_mono },
   };

@@ -1,17 +1,24 @@
 import { StateUnusable } from './unusable.ts';
 
 /**
- * A column that holds JSON, which the schema checked when it was written. If it does not parse now, the disk has changed it
+ * A column that holds JSON, which was checked when it was written. If it is something else now, the disk has changed it
  * without SQLite noticing: nothing else in the file can be trusted either.
  * @throws {StateUnusable}
  */
-export function fromJson<T>(text: string): T {
+export function fromJson<T>(text: string, is: (value: unknown) => value is T): T {
+  let value: unknown;
   try {
-    return JSON.parse(text) as T;
-  } catch (error) {
-    throw new StateUnusable(
-      `the state holds what was never written there: ${(error as Error).message}`,
-      'see the disk, and move the state away: a new one is begun',
-    );
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
   }
+  if (is(value)) return value;
+  throw new StateUnusable(
+    'the state holds what was never written there',
+    'see the disk, and move the state away: a new one is begun',
+  );
+}
+
+export function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }

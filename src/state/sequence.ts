@@ -4,5 +4,10 @@ import type { Transaction } from './transaction.ts';
 export function nextInSequence(tx: Transaction): number | null {
   if (!tx.writable) return null;
   tx.write('UPDATE sequence SET value = value + 1 WHERE id = 1');
-  return tx.row<{ value: number }>('SELECT value FROM sequence WHERE id = 1')?.value ?? null;
+  return currentSequence(tx);
+}
+
+/** The last number drawn. */
+export function currentSequence(tx: Transaction): number {
+  return tx.row<{ value: number }>('SELECT value FROM sequence WHERE id = 1')?.value ?? 0;
 }

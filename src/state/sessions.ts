@@ -1,7 +1,7 @@
-import { age, type Instant } from '../resilience/instant.ts';
+import { type Instant, leastAge } from '../resilience/instant.ts';
 import type { Transaction } from './transaction.ts';
 
-/** A session that begins. `session_id` is made here, from the moment of the record. */
+/** A session that begins, under the id that the portal was asked with. */
 export interface NewSession {
   readonly sessionId: string;
   readonly ocservId: string;
@@ -27,6 +27,8 @@ export interface SessionEnd {
   readonly bytesOut: string | null;
   readonly durationSeconds: string | null;
   readonly metadata: Readonly<Record<string, string>>;
+  /** An earlier try was killed, perhaps after it had recorded the end. */
+  readonly again?: boolean;
 }
 
 /** ocserv counts a session from the TCP accept, so its record begins later by the time of the login and the hook. */
@@ -75,6 +77,8 @@ export function endSession(tx: Transaction, end: SessionEnd): { sessionId: strin
     );
     return { sessionId: live.session_id, known: true };
   }
+  const recorded = end.again ? findJustEnded(tx, end) : undefined;
+  if (recorded !== undefined) return { sessionId: recorded.session_id, known: true };
   const began = beganAt(end, tx.now);
   const sessionId = sessionIdOf(end.ocservId, began);
   tx.write(
@@ -147,12 +151,29 @@ function findLive(
   );
   if (row === undefined || row.username !== username || row.vhost !== vhost) return undefined;
   // A process id recurs: a record much older than the session that just ended is of an earlier one, whose end was lost.
-  const recorded = age(
+  const recorded = leastAge(
     { wall: row.connected_wall, boot: row.connected_boot, mono: row.connected_mono },
     tx.now,
   );
   const lasted = Number(durationSeconds ?? Number.NaN) * 1_000;
   return recorded > lasted + LOGIN_ALLOWANCE_MS ? undefined : row;
+}
+
+/** How long ago the try before this one can have recorded the end, at most. */
+const TRIES_MS = 5 * 60_000;
+
+function findJustEnded(tx: Transaction, end: SessionEnd): { session_id: string } | undefined {
+  return tx.row<{ session_id: string }>(
+    `SELECT session_id FROM session WHERE ocserv_id = ? AND username = ? AND vhost = ? AND ended_wall > ?
+       AND bytes_in IS ? AND bytes_out IS ? AND duration_seconds IS ? ORDER BY id DESC LIMIT 1`,
+    end.ocservId,
+    end.username,
+    end.vhost,
+    tx.now.wall - TRIES_MS,
+    end.bytesIn,
+    end.bytesOut,
+    end.durationSeconds,
+  );
 }
 
 /** When a session began that was never recorded: as long ago as ocserv says it lasted, else now. */

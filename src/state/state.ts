@@ -37,7 +37,7 @@ export class State {
   readonly #patience: Patience;
   #db: Database.Database;
   #identity: FileIdentity | null;
-  #recovered = false;
+  #epoch = 0;
 
   private constructor(
     options: StateOptions,
@@ -81,7 +81,7 @@ export class State {
           case 'unwritable':
             return this.#readOnly(work, error);
           case 'corrupt':
-            if (this.#recovered) throw unusable(this.#options.path, error);
+            if (this.#epoch > 0) throw unusable(this.#options.path, error);
             await this.#recover();
             continue;
           case 'unusable':
@@ -125,7 +125,7 @@ export class State {
   #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
     this.#db.exec(begin);
     try {
-      const result = work(new Transaction(this.#db, now(), writable));
+      const result = work(new Transaction(this.#db, now(), writable, this.#epoch));
       this.#db.exec('COMMIT');
       return result;
     } catch (error) {
@@ -135,7 +135,7 @@ export class State {
   }
 
   async #recover(): Promise<void> {
-    this.#recovered = true;
+    this.#epoch++;
     abandoned.push(this.#db);
     if (this.#identity !== null) await setAsideAndTell(this.#options, this.#identity, this.#patience);
     ({ db: this.#db, identity: this.#identity } = await openPatiently(this.#options, this.#patience));
@@ -206,7 +206,10 @@ function unusable(path: string, error: unknown): StateUnusable {
         'see which process holds it (fuser), and whether the disk is slow',
       );
     case 'corrupt':
-      return new StateUnusable(`${path} is corrupt and could not be set aside`, 'move it away by hand');
+      return new StateUnusable(
+        `${path} is corrupt`,
+        'the next hook sets it aside and begins a new one; see the disk',
+      );
     case 'unwritable':
     case 'unusable':
       return new StateUnusable(

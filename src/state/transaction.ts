@@ -5,19 +5,21 @@ type Value = string | number | bigint | null;
 
 /**
  * One transaction on the state, handed to the tables' functions. `now` was taken after the lock was won, so
- * rows written by siblings are never from its future. Where the state can only be read, `write` does nothing and
- * says so in `unwritten`: the same steps then still answer from what is there.
+ * rows written by siblings are never from its future. Where the state can only be read, `write` does
+ * nothing: the same steps then still answer from what is there.
  */
 export class Transaction {
   readonly now: Instant;
   readonly writable: boolean;
-  unwritten = false;
+  /** Which database of this process' it is: another one after a corrupt one was set aside. */
+  readonly epoch: number;
   readonly #db: Database;
 
-  constructor(db: Database, now: Instant, writable: boolean) {
+  constructor(db: Database, now: Instant, writable: boolean, epoch = 0) {
     this.#db = db;
     this.now = now;
     this.writable = writable;
+    this.epoch = epoch;
   }
 
   row<T>(sql: string, ...values: Value[]): T | undefined {
@@ -35,10 +37,7 @@ export class Transaction {
 
   /** @returns how many rows were changed; 0 where nothing can be written. */
   write(sql: string, ...values: Value[]): number {
-    if (!this.writable) {
-      this.unwritten = true;
-      return 0;
-    }
+    if (!this.writable) return 0;
     return this.#prepare(sql).run(...values).changes;
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { toolEnvironment } from '../../scripts/vpn/run.ts';
 import { type Running, start } from '../../scripts/vpn/running.ts';
 import { noVpn } from './require-vpn.ts';
@@ -40,22 +40,25 @@ async function assertInterrupted({ demo, folder }: { demo: Running; folder: stri
   assert.deepEqual(await readdir(folder), []);
 }
 
-test('the demo shows what it says on a real VPN', { ...limits, skip: noVpn }, async (t) => {
-  const started = await startDemo(t, {});
-  await started.demo.log.waitFor(/^ +connect-script = .*\/bin\/ocagent-hook$/, 30_000);
-  await assertWholeStory(started);
-});
+// Most of their time they wait.
+describe('the demo', { concurrency: 4 }, () => {
+  test('shows what it says on a real VPN', { ...limits, skip: noVpn }, async (t) => {
+    const started = await startDemo(t, {});
+    await started.demo.log.waitFor(/^ +connect-script = .*\/bin\/ocagent-hook$/, 30_000);
+    await assertWholeStory(started);
+  });
 
-test('where no VPN can run, it says so and calls the hook itself', limits, async (t) => {
-  const started = await startDemo(t, { OCAGENT_DEMO_WITHOUT_VPN: '1' });
-  await started.demo.log.waitFor(/^Without a VPN: /, 30_000);
-  await assertWholeStory(started);
-});
+  test('says so where no VPN can run, and calls the hook itself', limits, async (t) => {
+    const started = await startDemo(t, { OCAGENT_DEMO_WITHOUT_VPN: '1' });
+    await started.demo.log.waitFor(/^Without a VPN: /, 30_000);
+    await assertWholeStory(started);
+  });
 
-test('Ctrl-C leaves nothing of it', { ...limits, skip: noVpn }, async (t) => {
-  await assertInterrupted(await startDemo(t, {}));
-});
+  test('leaves nothing behind when Ctrl-C ends it', { ...limits, skip: noVpn }, async (t) => {
+    await assertInterrupted(await startDemo(t, {}));
+  });
 
-test('Ctrl-C leaves nothing of it without a VPN either', limits, async (t) => {
-  await assertInterrupted(await startDemo(t, { OCAGENT_DEMO_WITHOUT_VPN: '1' }));
+  test('leaves nothing behind without a VPN either', limits, async (t) => {
+    await assertInterrupted(await startDemo(t, { OCAGENT_DEMO_WITHOUT_VPN: '1' }));
+  });
 });

@@ -28,7 +28,7 @@ export class BreakerModel {
     if (period.is === 'half-open') {
       if (period.successes >= rules.maxRequests) this.period = { is: 'closed', row: [] };
       for (const trial of period.live)
-        if (over(rules.trialLease, trial.since, now)) period.live.delete(trial);
+        if (isDead(rules.trialLease, trial.since, now)) period.live.delete(trial);
     }
   }
 
@@ -77,10 +77,18 @@ export class BreakerModel {
   }
 }
 
-/** By whichever clock says so first; clocks that began anew with another boot are not asked, the future counts as past. */
+/**
+ * By whichever clock says so first; the future counts as past. Of an earlier boot only the wall clock can be asked, and how
+ * long this boot has lasted.
+ */
 function over(span: number, then: Instant, now: Instant): boolean {
   const byWall = now.wall - then.wall;
-  if (then.boot !== now.boot) return byWall < 0 || byWall >= span;
+  if (then.boot !== now.boot) return byWall < 0 || byWall >= span || now.mono >= span;
   const byKernel = now.mono - then.mono;
   return byWall >= span || byKernel >= span || (byWall < 0 && byKernel < 0);
+}
+
+/** A process lives by the kernel's clock, which nobody sets, and no longer than its boot. */
+function isDead(lease: number, since: Instant, now: Instant): boolean {
+  return since.boot !== now.boot || now.mono - since.mono >= lease;
 }

@@ -123,9 +123,9 @@ deadline = "1h"
     assert.deepEqual(
       await problemsOf(t, `agentid = "x"\n${PORTAL}[resilience.cache]\nstale_tll = "1h"\nTTL = "1m"`),
       [
+        '1: unknown key agentid; did you mean agent_id?',
         '5: unknown key resilience.cache.stale_tll; did you mean resilience.cache.stale_ttl?',
         '6: unknown key resilience.cache.TTL; did you mean resilience.cache.ttl?',
-        '1: unknown key agentid; did you mean agent_id?',
       ],
     );
   });

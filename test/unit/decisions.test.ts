@@ -226,7 +226,6 @@ test('where nothing can be written, nothing is, and what is there is still found
       assert.equal(nextInSequence(tx), null);
       assert.equal(revoke(tx, 'alice'), 0);
       assert.equal(findDecision(tx, KEY)?.allowed, true);
-      assert.equal(tx.unwritten, true);
     },
     false,
   );

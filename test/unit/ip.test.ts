@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { isIpAddress, withoutScope } from '../../src/hook/ip.ts';
+import { isIpAddress, withoutScope } from '../../src/config/ip.ts';
 
 const CORNERS = [
   [

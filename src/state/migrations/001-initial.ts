@@ -30,9 +30,10 @@ CREATE TRIGGER decision_added AFTER INSERT ON decision
 CREATE TRIGGER decision_removed AFTER DELETE ON decision
   BEGIN UPDATE decision_size SET value = value - 1 WHERE id = 1; END;
 
--- Answers asked for before this point of the sequence are not kept. The empty username stands for all users.
+-- Allowances, and denials, asked for before these points of the sequence are not kept any more. The empty username
+-- stands for all users.
 CREATE TABLE revocation (
-  username TEXT PRIMARY KEY, asked INTEGER NOT NULL,
+  username TEXT PRIMARY KEY, allowances INTEGER NOT NULL, denials INTEGER NOT NULL,
   wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

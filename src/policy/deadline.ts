@@ -1,0 +1,46 @@
+import type { Config } from '../config/schema.ts';
+import { CUT_SHORT, invalidDecision } from './decide.ts';
+import { fallBack } from './decision.ts';
+import type { Decision, Request } from './types.ts';
+
+/** Milliseconds that all waits for the state together may take in a decision (design: "Never deaf"). */
+export function statePatience({ hook }: Config): number {
+  return Math.min(1_000, hook.deadline / 4);
+}
+
+/**
+ * Lets `deciding` decide until `hook.deadline`; after that the answer is the best that is known by then.
+ * @param invalid why the request cannot be answered but with a denial; null when it is valid.
+ * @param elapsed milliseconds since the deadline began to count.
+ * @param deciding is given where to tell what it would decide so far.
+ */
+export async function byDeadline(
+  request: Request,
+  invalid: string | null,
+  config: Config,
+  elapsed: number,
+  deciding: (know: (decision: Decision) => void) => Promise<Decision>,
+): Promise<Decision> {
+  let known = invalid === null ? withNothing(request, config) : invalidDecision(invalid);
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<Decision>((resolve) => {
+    timer = setTimeout(() => resolve(known), config.hook.deadline - elapsed);
+  });
+  try {
+    return await Promise.race([
+      deciding((decision) => {
+        known = decision;
+      }),
+      passed,
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function withNothing(request: Request, config: Config): Decision {
+  return {
+    ...fallBack(undefined, null, request, 'unavailable', CUT_SHORT, { config, bypassCache: false }),
+    cache: { state: 'unavailable', ageSeconds: null },
+  };
+}
