@@ -79,6 +79,26 @@ describe('the deadline', () => {
     );
   });
 
+  test('that cuts in while the portal is asked answers from what was read before', async () => {
+    await using agent = await fixture.install(
+      '[resilience]\nfail_mode = "open"\ncache.deny_ttl = "0s"\n[hook]\ndeadline = "2s"',
+      'timeout = "1s"',
+    );
+    await fixture.portal.setPolicy({ users: { carol: { allowed: false, reason: 'revoked' } } });
+    assert.equal((await agent.connect('carol')).code, 1);
+    const release = fixture.portal.hold('CheckPolicy');
+    const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'carol' });
+    await fixture.portal.arrived(2, 'CheckPolicy');
+    const node = await nodeBelow(child.pid);
+    process.kill(node, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    process.kill(node, 'SIGCONT');
+    const run = await ended;
+    release();
+    assert.equal(run.code, 1, run.stderr);
+    assert.equal(run.decision?.['source'], 'stale');
+  });
+
   test('that passed before the portal could be asked at all is no failure of the portal', async () => {
     await using agent = await fixture.install(
       '[hook]\ndeadline = "1s"\n[resilience.circuit_breaker]\nfailure_threshold = 1',
@@ -104,7 +124,7 @@ async function nodeBelow(launcher: number | undefined): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'latin1').trim().split(' ');
     const node = children.find(
-      (pid) => pid !== '' && readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('node'),
+      (pid) => pid !== '' && /^(node|MainThread)/.test(readFileSync(`/proc/${pid}/comm`, 'latin1')),
     );
     if (node !== undefined) return Number(node);
     await new Promise((resolve) => setTimeout(resolve, 1));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,6 +181,67 @@ describe('the portal client', () => {
     assert.equal(run.decision?.['source'], 'fail-close');
     assert.equal(fixture.portal.calls.length, 2, 'one call and one retry');
     assert.equal(await breakerAfter(agent), 1, 'one admission is one outcome');
+  });
+
+  test('holds nothing against the portal-wide breaker that one account provokes at one address of two', async () => {
+    await using agent = await Agent.install({
+      address: [fixture.portal.address, '127.0.0.1:1'],
+      certificates: fixture.certificates,
+    });
+    await fixture.portal.setPolicy({
+      error: 'UNAVAILABLE',
+      error_message: 'ssl alert unknown ca',
+      users: {},
+    });
+    for (let i = 0; i < 4; i++) await agent.connect('mallory', { IP_REAL: `198.51.100.${i}` });
+    assert.equal(await breakerAfter(agent), 1);
+  });
+
+  test('takes what the portal says for its words, not for a fault of our certificates', async () => {
+    await using agent = await fixture.install();
+    await fixture.portal.setPolicy({
+      error: 'UNAVAILABLE',
+      error_message: 'upstream: ssl alert unknown ca',
+      users: {},
+    });
+    assert.equal(failureOf(await agent.connect('alice'))['code'], 'UNAVAILABLE');
+    assert.equal(await breakerAfter(agent), 1);
+  });
+
+  test('sees an outage through a CA bundle whose first certificate has expired', async () => {
+    const old = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')), { authority: PAST });
+    try {
+      const bundle = join(old.directory, 'bundle.crt');
+      writeFileSync(bundle, readFileSync(old.ca, 'utf8') + readFileSync(fixture.certificates.ca, 'utf8'));
+      await using agent = await Agent.install({
+        address: fixture.portal.address,
+        certificates: { ...fixture.certificates, ca: bundle },
+      });
+      assert.equal((await agent.connect('alice')).code, 0);
+      await fixture.portal.stop();
+      assert.equal(failureOf(await agent.connect('bob'))['code'], 'UNAVAILABLE');
+      assert.equal(await breakerAfter(agent), 1);
+    } finally {
+      rmSync(old.directory, { recursive: true });
+    }
+  });
+
+  test('is not held by a named pipe in the place of a file', async () => {
+    await using agent = await fixture.install();
+    const pipe = join(agent.folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    agent.configure({ address: fixture.portal.address }, { ...fixture.certificates, agentKey: pipe });
+    assert.match(
+      String(failureOf(await agent.connect('alice'))['error']),
+      /key_file .* it is not a regular file/,
+    );
+    const run = await agent.hook({
+      REASON: 'connect',
+      USERNAME: 'a',
+      IP_REAL: '192.0.2.1',
+      OCAGENT_CONFIG: pipe,
+    });
+    assert.equal(run.code, 2);
   });
 
   test('treats statuses that wait for nobody as a misconfiguration, logged as an error with the cure', async () => {

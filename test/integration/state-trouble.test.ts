@@ -215,6 +215,38 @@ describe('state that is corrupt', () => {
     assert.equal(agent.query('SELECT * FROM session').length, 12);
   });
 
+  test('leaves no number of its own to the new one: what the portal says later still counts', async () => {
+    await using agent = await fixture.install('[resilience.cache]\nttl = "0s"\ndeny_ttl = "0s"');
+    await agent.connect('alice');
+    const db = new Database(agent.state);
+    db.exec('UPDATE sequence SET value = 50000');
+    const release = fixture.portal.hold('CheckPolicy');
+    const pending = agent.connect('alice', { ID: '2' });
+    await fixture.portal.arrived(2, 'CheckPolicy');
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    db.close();
+    writeFileSync(agent.state, 'garbage '.repeat(2_000));
+    for (const suffix of ['-wal', '-shm']) rmSync(`${agent.state}${suffix}`, { force: true });
+    release();
+    assert.equal((await pending).code, 0);
+    await fixture.portal.setPolicy({ users: { alice: { allowed: false, reason: 'revoked' } } });
+    assert.equal((await agent.connect('alice', { ID: '3' })).code, 1);
+    await fixture.portal.stop();
+    const out = await agent.connect('alice', { ID: '4' });
+    assert.equal(out.code, 1, out.stderr);
+  });
+
+  test('and cannot be set aside is done without: the portal decides', async () => {
+    await using agent = await fixture.install('[resilience]\nfail_mode = "open"');
+    writeFileSync(agent.state, 'garbage '.repeat(2_000));
+    writeFileSync(`${agent.state}.lock`, 'garbage '.repeat(2_000));
+    const run = await agent.connect('alice');
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.decision?.['source'], 'portal');
+    const invalid = await agent.connect('x'.repeat(70));
+    assert.equal(invalid.code, 1, 'an invalid name is denied under fail mode open, too');
+  });
+
   test('keeps the committed rows of its write-ahead log: the log goes with it, under the same suffix', async () => {
     await using agent = await fixture.install();
     await agent.connect('alice');

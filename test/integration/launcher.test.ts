@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type Agent, CONNECT, DISCONNECT, LAUNCHER } from './agent.ts';
+import { withPortal } from './fixture.ts';
+
+describe('what a client chose', () => {
+  const fixture = withPortal({ default: { allowed: true } });
+
+  test('unsets no variable of the hook, however much it looks like one that is dropped', async () => {
+    await using agent = await fixture.install();
+    await agent.connect('bob_proxy=1', {
+      GROUPNAME: 'contractors_proxy=x',
+      HOSTNAME: 'x\nexport GROUPNAME=_proxy=',
+    });
+    const [call] = fixture.portal.callsOf('CheckPolicy');
+    assert.equal(call?.request.username, 'bob_proxy=1');
+    assert.equal(call?.request.groupname, 'contractors_proxy=x');
+    const name =
+      'alice\nexport STATS_BYTES_IN=_proxy=\nexport STATS_BYTES_OUT=_PROXY=\nexport REASON=_proxy=';
+    const run = await agent.disconnect(name, {
+      STATS_BYTES_IN: '7',
+      STATS_BYTES_OUT: '8',
+      STATS_DURATION: '9',
+    });
+    assert.equal(run.code, 0, run.stderr);
+    const [session] = agent.query<Record<string, unknown>>(
+      'SELECT * FROM session WHERE ended_wall IS NOT NULL',
+    );
+    assert.deepEqual(
+      [session?.['bytes_in'], session?.['bytes_out'], session?.['duration_seconds']],
+      ['7', '8', '9'],
+    );
+  });
+});
+
+describe('the launcher', () => {
+  const fixture = withPortal({ users: { alice: { allowed: true } } });
+
+  /** The launcher over a stand-in for Node: what the shell does with its child is what is tried. */
+  const over = (agent: Agent, script: string): string => {
+    const home = join(agent.folder, 'home');
+    for (const folder of ['bin', 'dist', 'node_modules/.bin'])
+      mkdirSync(join(home, folder), { recursive: true });
+    copyFileSync(LAUNCHER, join(home, 'bin', 'ocagent-hook'));
+    writeFileSync(join(home, 'dist', 'boot.cjs'), '');
+    const node = join(home, 'node_modules/.bin/node');
+    writeFileSync(node, `#!/bin/sh\n${script}\n`);
+    chmodSync(node, 0o755);
+    return join(home, 'bin', 'ocagent-hook');
+  };
+
+  test('gives the status of a child that ends just as SIGTERM comes: what was recorded is not denied', async () => {
+    await using agent = await fixture.install();
+    const done = join(agent.folder, 'done');
+    const launcher = over(agent, `trap '' TERM; : >${done}; exit 0`);
+    for (let i = 0; i < 120; i++) {
+      rmSync(done, { force: true });
+      const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' }, [launcher]);
+      setTimeout(() => child.kill('SIGTERM'), 2 + (i % 12) / 4);
+      const run = await ended;
+      if (existsSync(done)) assert.equal(run.code, 0, `try ${i}`);
+  });
+
+  test('does a disconnect again whose process was killed, and refuses a connect', async () => {
+    await using agent = await fixture.install();
+    const tries = join(agent.folder, 'tries');
+    const launcher = over(
+      agent,
+      `echo "$OCAGENT_TRY" >>${tries}; [ "$OCAGENT_TRY" -ge 3 ] || kill -KILL $$; exit 0`,
+    );
+    const ended = await agent.hook({ ...DISCONNECT, USERNAME: 'alice' }, [launcher]);
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.equal(ended.stderr, '');
+    assert.equal(readFileSync(tries, 'utf8'), '1\n2\n3\n');
+    assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [launcher])).code, 137);
+  });
+
+  test('says what it could not record when every try was killed, with the figures and nothing raw', async () => {
+    await using agent = await fixture.install();
+    const launcher = over(agent, 'kill -KILL $$');
+    const run = await agent.hook(
+      {
+        ...DISCONNECT,
+        USERNAME: 'al\nice\u001b',
+        STATS_BYTES_IN: '12',
+        STATS_BYTES_OUT: '34',
+        STATS_DURATION: '56',
+      },
+      [launcher],
+    );
+    assert.equal(run.code, 1);
+    assert.match(
+      run.stderr,
+      /^ocagent-hook: disconnect NOT recorded, .*ID=4711 .*IN=12 OUT=34 DURATION=56\n$/s,
+    );
+    assert.ok(!run.stderr.includes('\u001b'));
+  });
+
+  test('books a disconnect once, though its first try was killed after it had recorded it', async () => {
+    await using agent = await fixture.install();
+    await agent.connect('alice');
+    const figures = { STATS_BYTES_IN: '12', STATS_DURATION: '1' };
+    assert.equal((await agent.disconnect('alice', figures)).code, 0);
+    const real = LAUNCHER.replace('/bin/ocagent-hook', '');
+    const again = await agent.hook({ ...DISCONNECT, USERNAME: 'alice', ...figures, OCAGENT_TRY: '2' }, [
+      join(real, 'node_modules/.bin/node'),
+      join(real, 'dist/boot.cjs'),
+    ]);
+    assert.equal(again.code, 0, again.stderr);
+    assert.equal(agent.query('SELECT * FROM session').length, 1);
+  });
+});
