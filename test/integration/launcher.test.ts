@@ -61,6 +61,7 @@ describe('the launcher', () => {
       setTimeout(() => child.kill('SIGTERM'), 2 + (i % 12) / 4);
       const run = await ended;
       if (existsSync(done)) assert.equal(run.code, 0, `try ${i}`);
+    }
   });
 
   test('does a disconnect again whose process was killed, and refuses a connect', async () => {
