@@ -1,12 +1,21 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { makeCodeCache } from './code-cache.ts';
 
 /**
  * Builds dist/: one chunk for each way that a call can take, so that none pays for the others, and boot.cjs, which
- * loads them. The folder appears in one step, whole.
+ * loads them. It is put together aside and takes the old one's place by renaming, so that a build that fails changes nothing.
+ * (Between the two renames a hook finds no program and denies: build elsewhere where one is in use.)
  */
 const root = join(import.meta.dirname, '..');
 const staging = join(root, 'build', 'dist');
@@ -80,5 +89,8 @@ const boot = readFileSync(join(root, 'src/boot.cjs'), 'utf8').replace('@BUILD_ID
 writeFileSync(join(staging, 'boot.cjs'), boot);
 await makeCodeCache(staging, buildId, join(root, 'build', 'code-cache'));
 
-rmSync(target, { recursive: true, force: true });
+const old = join(root, 'build', 'dist-old');
+rmSync(old, { recursive: true, force: true });
+if (existsSync(target)) renameSync(target, old);
 renameSync(staging, target);
+rmSync(old, { recursive: true, force: true });
