@@ -98,18 +98,21 @@ async function consultInTurn(
   request: Request,
   means: Means,
 ): Promise<{ decision: Decision } | Asking | null> {
-  for (;;) {
-    const first = await withState(means, (state) => state.step((tx) => consult(tx, request, means)));
+  for (let earlier: Ticket | null = null; ; ) {
+    const step = (tx: Transaction): { decision: Decision } | Asking => {
+      if (earlier !== null) returnTicket(tx, earlier.number);
+      return consult(tx, request, means);
+    };
+    const first = await withState(means, (state) => state.step(step));
     if (first === null || 'decision' in first) return first;
     means.onProvisional(concludeAlone(request, first, { failure: CUT_SHORT }, means));
     if (means.state === null || first.ticket === null || first.admission === null) return first;
-    const { generation } = first.admission;
-    await waitForTurn(means.state, first.ticket, means.mayWaitForTurn());
-    // While we waited siblings may have found the portal dead: then there is no point in trying it too.
-    const moved = await means.state
-      .read((tx) => loadBreaker(tx).generation !== generation)
-      .catch(() => false);
-    if (first.ticket.ahead === 0 || !moved) return first;
+    const waited = await waitForTurn(means.state, first.ticket, means.mayWaitForTurn());
+    if (!waited) return first;
+    // Meanwhile siblings may have found the portal dead: then there is no point in trying it too.
+    const breaker = await withState(means, (state) => state.read(loadBreaker));
+    if (breaker === null || breaker.generation === first.admission.generation) return first;
+    earlier = first.ticket;
   }
 }
 

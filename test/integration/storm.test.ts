@@ -59,6 +59,19 @@ describe('many hooks at once on one state', () => {
     assert.equal(hits?.value, 60, 'every one is counted');
   });
 
+  test('leave a portal alone that their siblings found dead while they waited for their turn', async () => {
+    await using agent = await fixture.install('[hook]\ndeadline = "100s"', 'timeout = "20s"');
+    await fixture.portal.setPolicy({ error: 'UNAVAILABLE', users: {} });
+    const runs = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => agent.connect(`user${i}`, { ID: `${i + 1}` })),
+    );
+    for (const run of runs) assert.equal(run.decision?.['source'], 'fail-close', run.stderr);
+    const asked = new Set(fixture.portal.callsOf('CheckPolicy').map(({ request }) => request.username));
+    const atOnce = 4 * availableParallelism();
+    // Those who had their turn before the third failure was known, and as many again who began meanwhile.
+    assert.ok(asked.size <= 2 * atOnce + 3, `${asked.size} asked, of which ${atOnce} can at once`);
+  });
+
   test('make the state once when all come first', async () => {
     await using agent = await fixture.install('[hook]\ndeadline = "100s"', 'timeout = "20s"');
     const runs = await Promise.all(
