@@ -123,6 +123,7 @@ export async function cleanup(options: GlobalOptions): Promise<number> {
     pruneRevocations(tx, REVOCATIONS_KEPT_MS);
     pruneBlame(tx, config.resilience.circuit_breaker.interval);
   });
+  mustBeRecorded(state);
   await report(options, { removed }, `${removed} expired decision(s) removed`);
   return 0;
 }

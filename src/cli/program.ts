@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { ConfigError } from '../config/load.ts';
+import { leave } from '../hook/leave.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import * as authCommand from './auth.ts';
 import * as breakerCommand from './breaker.ts';
@@ -45,7 +46,7 @@ export async function runCommand(args: readonly string[]): Promise<void> {
   } catch (error) {
     code = explain(error);
   }
-  process.exit(code);
+  leave(code);
 }
 
 function explain(error: unknown): number {

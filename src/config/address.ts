@@ -10,7 +10,7 @@ export interface Address {
 const NAME_OR_IPV4 = /^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):(\d{1,5})$/;
 const BRACKETED_IPV6 = /^\[([0-9A-Fa-f:.]+)\]:(\d{1,5})$/;
 
-export function parseAddress(raw: unknown): Address | undefined {
+function parseAddress(raw: unknown): Address | undefined {
   if (typeof raw !== 'string') return undefined;
   const match = NAME_OR_IPV4.exec(raw) ?? BRACKETED_IPV6.exec(raw);
   const port = Number(match?.[2]);

@@ -5,6 +5,8 @@ export interface Field<T> {
   readonly accepts: string;
   /** Undefined where the key has no default and must be given. */
   readonly initial: T | undefined;
+  /** What is given can hold a credential: it is not repeated in a message. */
+  readonly secret?: true;
   /** Undefined when `raw` is not acceptable. */
   read(raw: unknown): T | undefined;
   /** As the file would write it; `config show` prints it. */
@@ -27,8 +29,9 @@ export function url(initial: string): Field<string> {
   return {
     accepts: 'a URL, such as "http://127.0.0.1:4318/v1/metrics"',
     initial,
+    secret: true,
     read: (raw) => (typeof raw === 'string' && /^https?:\/\/[^\s/]+/.test(raw) ? raw : undefined),
-    show: (value) => value.replace(/^(https?:\/\/)[^/@]*@/, '$1***@'),
+    show: (value) => value.replace(/^(https?:\/\/)[^/]*@/, '$1***@'),
   };
 }
 
@@ -90,6 +93,7 @@ export function secrets(initial: Readonly<Record<string, string>>): Field<Readon
   return {
     accepts: 'a table of strings, such as { authorization = "Bearer …" }',
     initial,
+    secret: true,
     read: (raw) =>
       isTable(raw) && Object.values(raw).every((value) => typeof value === 'string')
         ? (raw as Record<string, string>)

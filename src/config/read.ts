@@ -41,9 +41,8 @@ function readTable(
     } else {
       values[key] = part.read(given);
       if (values[key] === undefined) {
-        // A header's value can be a credential: what was given is not repeated there.
-        const shown = key === 'headers' ? '' : ` ${display(given)}`;
-        problems.push({ keys, message: `${keys.join('.')}: cannot use${shown}; accepted: ${part.accepts}` });
+        const shown = part.secret ? 'what is given' : display(given);
+        problems.push({ keys, message: `${keys.join('.')}: cannot use ${shown}; accepted: ${part.accepts}` });
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import { endSession } from '../state/sessions.ts';
+import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import type { HookSession, HookStats } from './environment.ts';
 import { figures } from './figures.ts';
@@ -22,7 +23,7 @@ export async function disconnect(
   // The launcher counts: a try that was killed may have recorded it all the same.
   const again = Number(process.env['OCAGENT_TRY'] ?? 1) > 1;
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: true });
-  const recorded = state === null ? null : await record();
+  const recorded = state === null ? null : await record(state);
   if (recorded === null) {
     log.error('disconnect NOT recorded: book it by hand from this line', figures(session, stats));
     return 1;
@@ -34,11 +35,11 @@ export async function disconnect(
   });
   return 0;
 
-  async function record(): Promise<{ sessionId: string; known: boolean } | null> {
+  async function record(state: State): Promise<{ sessionId: string; known: boolean } | null> {
     try {
-      const ended = await state?.step((tx) => endSession(tx, { ...session, ...stats, again }));
-      if (ended === undefined || state?.unrecorded === null) return ended ?? null;
-      log.error('the state could not be written', { path: config.state.path, reason: state?.unrecorded });
+      const ended = await state.step((tx) => endSession(tx, { ...session, ...stats, again }));
+      if (state.unrecorded === null) return ended;
+      log.error('the state could not be written', { path: config.state.path, reason: state.unrecorded });
     } catch (error) {
       if (!(error instanceof StateUnusable)) throw error;
       log.error('the state cannot be used', {

@@ -14,8 +14,10 @@ const FAULT = 1;
 const UNUSABLE = 2;
 const TERMINATED = 5;
 
-/** Milliseconds that the log may still take once the answer stands. */
+/** Milliseconds that the log may still take once the answer of a connect stands; ocserv waits for it. */
 const FLUSH_MS = 250;
+/** For anything else nobody waits, and its line may be the only trace. */
+const PATIENT_FLUSH_MS = 10_000;
 
 type Served = Exclude<HookCall, { reason: 'refused' }>;
 
@@ -65,8 +67,7 @@ export async function runHook(): Promise<void> {
 
   async function end(code: number): Promise<void> {
     final ??= code;
-    const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - elapsed());
-    const written = await log.flush(Math.min(FLUSH_MS, left));
+    const written = await log.flush(call.reason === 'connect' ? connectFlush(config) : PATIENT_FLUSH_MS);
     leave(final, !written);
   }
 }
@@ -80,6 +81,11 @@ function serve(call: Served, config: Config, log: Log): Promise<number> {
     case 'host-update':
       return hostUpdate(call.session, config, log);
   }
+}
+
+function connectFlush(config: Config | null): number {
+  const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - elapsed());
+  return Math.min(FLUSH_MS, left);
 }
 
 function letsInOnFault({ hook, resilience }: Config, valid: boolean): boolean {

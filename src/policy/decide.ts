@@ -1,6 +1,7 @@
+import type { Config } from '../config/schema.ts';
 import { type Admission, admit } from '../resilience/circuit-breaker.ts';
 import { freshness } from '../resilience/freshness.ts';
-import type { Instant } from '../resilience/instant.ts';
+import { hasPassed, type Instant } from '../resilience/instant.ts';
 import { loadBreaker, saveBreaker } from '../state/breaker.ts';
 import { noteContact } from '../state/contact.ts';
 import { count } from '../state/counters.ts';
@@ -74,7 +75,7 @@ export const CUT_SHORT: Failure = {
 
 /**
  * The one place that makes a decision: cache → breaker → portal → fail mode (design: "The way of a connect").
- * Two short transactions with the portal's call between them; one when it need not be asked.
+ * Short transactions with the portal's call between them; a single one when it need not be asked.
  */
 export async function decide(request: Request, means: Means): Promise<Decided> {
   const first = await consultInTurn(request, means);
@@ -93,27 +94,29 @@ export async function decide(request: Request, means: Means): Promise<Decided> {
   return { decision: final ?? alone, failure };
 }
 
-/** The first step, and the wait for this process' turn at the portal. Whatever changed meanwhile is consulted anew. */
+/** The first step, and where siblings ask the portal first, the wait for one's turn and the same step again. */
 async function consultInTurn(
   request: Request,
   means: Means,
 ): Promise<{ decision: Decision } | Asking | null> {
-  for (let earlier: Ticket | null = null; ; ) {
-    const step = (tx: Transaction): { decision: Decision } | Asking => {
-      if (earlier !== null) returnTicket(tx, earlier.number);
-      return consult(tx, request, means);
-    };
-    const first = await withState(means, (state) => state.step(step));
-    if (first === null || 'decision' in first) return first;
-    means.onProvisional(concludeAlone(request, first, { failure: CUT_SHORT }, means));
-    if (means.state === null || first.ticket === null || first.admission === null) return first;
-    const waited = await waitForTurn(means.state, first.ticket, means.mayWaitForTurn());
-    if (!waited) return first;
-    // Meanwhile siblings may have found the portal dead: then there is no point in trying it too.
-    const breaker = await withState(means, (state) => state.read(loadBreaker));
-    if (breaker === null || breaker.generation === first.admission.generation) return first;
-    earlier = first.ticket;
+  const first = await consultWith(null, request, means);
+  if (first === null || 'decision' in first || first.ticket === null || means.state === null) return first;
+  const { ticket } = first;
+  if (!(await waitForTurn(means.state, ticket, means.mayWaitForTurn()))) return first;
+  // Meanwhile siblings may have been told of this very user, or found the portal dead.
+  return consultWith(ticket, request, means);
+}
+
+async function consultWith(
+  ticket: Ticket | null,
+  request: Request,
+  means: Means,
+): Promise<{ decision: Decision } | Asking | null> {
+  const result = await withState(means, (state) => state.step((tx) => consult(tx, request, means, ticket)));
+  if (result !== null && !('decision' in result)) {
+    means.onProvisional(concludeAlone(request, result, { failure: CUT_SHORT }, means));
   }
+  return result;
 }
 
 /** A trial's call must be over before its lease is: the lease is the timeout and a second. */
@@ -139,9 +142,21 @@ export function invalidDecision(reason: string): Decision {
   return { ...undecided('unavailable', 'unavailable'), source: 'invalid', reason };
 }
 
-/** First step: answered from the cache, refused by the breaker (then the fail mode answers), or off to the portal. */
-function consult(tx: Transaction, request: Request, means: Means): { decision: Decision } | Asking {
+/**
+ * First step: answered from the cache, refused by the breaker (then the fail mode answers), or off to the portal.
+ * @param queued the ticket that this process has waited with; null when it comes for the first time.
+ */
+function consult(
+  tx: Transaction,
+  request: Request,
+  means: Means,
+  queued: Ticket | null,
+): { decision: Decision } | Asking {
   const { config } = means;
+  const answered = (decision: Decision): { decision: Decision } => {
+    if (queued !== null) returnTicket(tx, queued.number);
+    return { decision: finish(tx, decision, means) };
+  };
   const entry = findDecision(tx, request);
   const before = loadBreaker(tx);
   const asked = admit(before, breakerRules(config), tx.now);
@@ -153,26 +168,45 @@ function consult(tx: Transaction, request: Request, means: Means): { decision: D
     freshness(entry, freshnessRules(config), tx.now) === 'fresh'
   ) {
     touchDecision(tx, request);
-    return { decision: finish(tx, { ...fromEntry(entry, 'hit', tx.now), source: 'cache', breaker }, means) };
+    return answered({ ...fromEntry(entry, 'hit', tx.now), source: 'cache', breaker });
   }
 
-  count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
+  if (queued === null) count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
   saveBreaker(tx, before, asked.state);
-  // A trial that cannot be recorded could be one of any number, so there is none.
-  if (asked.admission === null || (asked.admission.trial !== null && !tx.writable)) {
-    return { decision: finish(tx, fallBack(entry, tx.now, request, breaker, null, means), means) };
+  const admission = tx.writable ? asked.admission : withoutRecord(asked, config, tx.now);
+  if (admission === null) {
+    return answered(fallBack(entry, tx.now, request, breaker, null, means));
   }
   return {
-    admission: asked.admission,
+    admission: admission === 'unrecorded' ? null : admission,
     asked: nextInSequence(tx),
     // A trial call does not queue: it is one of few, and its lease is running.
-    ticket: asked.admission.trial === null ? drawTicket(tx, config.hook.deadline) : null,
+    ticket: queued ?? (isTrial(admission) ? null : drawTicket(tx, config.hook.deadline)),
     epoch: tx.epoch,
     breaker,
     remembered: entry,
     seenAt: tx.now,
     admittedAt: performance.now(),
   };
+}
+
+/**
+ * Whether to ask where nothing can be recorded. A trial that is not recorded could be one of any number, so at first there
+ * are none. But then nobody could ever tell the breaker that the portal is back: once every trial that siblings may
+ * have begun is over, the state is gone on without, as if there were none.
+ */
+function withoutRecord(
+  { state, admission }: ReturnType<typeof admit>,
+  config: Config,
+  now: Instant,
+): Admission | 'unrecorded' | null {
+  if (state.kind !== 'half-open') return admission;
+  const { timeout, trialLease } = breakerRules(config);
+  return hasPassed(timeout + trialLease, state.openedAt, now) ? 'unrecorded' : null;
+}
+
+function isTrial(admission: Admission | 'unrecorded'): boolean {
+  return admission !== 'unrecorded' && admission.trial !== null;
 }
 
 /** Second step: what the portal's answer, or its absence, changes. */

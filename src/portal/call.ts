@@ -10,7 +10,7 @@ import { formatAddress } from '../config/address.ts';
 import { AuthServiceClient, type CheckPolicyRequest, type CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
 
 /** What one address made of the call. `reached`: a connection stood, whatever became of it. */
-export type Attempt = { readonly response: CheckPolicyResponse } | FailedAttempt;
+type Attempt = { readonly response: CheckPolicyResponse } | FailedAttempt;
 
 export interface FailedAttempt {
   readonly code: number;

@@ -63,6 +63,8 @@ export function beginSession(tx: Transaction, session: NewSession): void {
  * @returns the session's id as the portal knows it, and whether its beginning was on record.
  */
 export function endSession(tx: Transaction, end: SessionEnd): { sessionId: string; known: boolean } {
+  const recorded = end.again ? findJustEnded(tx, end) : undefined;
+  if (recorded !== undefined) return { sessionId: recorded.session_id, known: true };
   const live = findLive(tx, end);
   if (live !== undefined) {
     tx.write(
@@ -77,8 +79,6 @@ export function endSession(tx: Transaction, end: SessionEnd): { sessionId: strin
     );
     return { sessionId: live.session_id, known: true };
   }
-  const recorded = end.again ? findJustEnded(tx, end) : undefined;
-  if (recorded !== undefined) return { sessionId: recorded.session_id, known: true };
   const began = beganAt(end, tx.now);
   const sessionId = sessionIdOf(end.ocservId, began);
   tx.write(

@@ -77,6 +77,11 @@ describe('the deadline', () => {
       performance.now() - began < 2_000 + ALLOWED_LATE_MS,
       'leaving does not wait for the resolver either',
     );
+    const asked = performance.now();
+    const auth = await agent.hook({}, ['unshare', '-n', '-m', 'sh', '-c', `${script} auth --user alice`]);
+    assert.equal(auth.code, 1, auth.stderr);
+    assert.match(auth.stdout, /^denied: alice, by fail-close/);
+    assert.ok(performance.now() - asked < 2_000 + ALLOWED_LATE_MS, 'and a person does not wait longer');
   });
 
   test('that cuts in while the portal is asked answers from what was read before', async () => {

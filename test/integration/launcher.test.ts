@@ -17,8 +17,10 @@ describe('what a client chose', () => {
     const [call] = fixture.portal.callsOf('CheckPolicy');
     assert.equal(call?.request.username, 'bob_proxy=1');
     assert.equal(call?.request.groupname, 'contractors_proxy=x');
+    const odd = await agent.connect('x\n9_proxy=\n_proxy\n=_PROXY\ny');
+    assert.equal(odd.code, 0, odd.stderr);
     const name =
-      'alice\nexport STATS_BYTES_IN=_proxy=\nexport STATS_BYTES_OUT=_PROXY=\nexport REASON=_proxy=';
+      'alice\n9_proxy=\nexport STATS_BYTES_IN=_proxy=\nexport STATS_BYTES_OUT=_PROXY=\nexport REASON=_proxy=';
     const run = await agent.disconnect(name, {
       STATS_BYTES_IN: '7',
       STATS_BYTES_OUT: '8',
@@ -118,5 +120,12 @@ describe('the launcher', () => {
     ]);
     assert.equal(again.code, 0, again.stderr);
     assert.equal(agent.query('SELECT * FROM session').length, 1);
+    await agent.connect('alice');
+    await agent.hook({ ...DISCONNECT, USERNAME: 'alice', ...figures, OCAGENT_TRY: '2' }, [
+      join(real, 'node_modules/.bin/node'),
+      join(real, 'dist/boot.cjs'),
+    ]);
+    const live = agent.query('SELECT * FROM session WHERE ended_wall IS NULL');
+    assert.equal(live.length, 1, 'nor is a later session ended in its place');
   });
 });

@@ -161,7 +161,10 @@ deadline = "1h"
 
   test('never shows the value of a header, which can be a credential', async (t) => {
     const problems = await problemsOf(t, `${PORTAL}[telemetry]\nheaders = { a = "geheim", b = 5 }`);
-    assert.match(problems.join(), /telemetry\.headers: cannot use; accepted: a table of strings/);
+    assert.match(
+      problems.join(),
+      /telemetry\.headers: cannot use what is given; accepted: a table of strings/,
+    );
     assert.doesNotMatch(problems.join(), /geheim/);
   });
 });

@@ -150,6 +150,14 @@ describe('a state that can only be read', () => {
     assert.deepEqual([source, breaker, it.asked], ['fail-close', 'half-open', 0]);
   });
 
+  test('asks the portal again once every trial that siblings may have begun is over', async (t) => {
+    const { it, state, lock } = await server(t, { circuit_breaker: { max_requests: 1 } });
+    await tripNow(state);
+    await letPass(state, 64_000);
+    lock();
+    assert.equal((await it.connect(ALLOW)).source, 'portal');
+  });
+
   test('until the portal has answered keeps a denial, and no allowance whose question it did not see', async (t) => {
     for (const [portal, kept] of [
       [ALLOW, undefined],
