@@ -17,7 +17,7 @@ describe('SIGTERM', () => {
     const run = await ended;
     release();
     assert.equal(run.code, 5, run.stderr);
-    assert.ok(performance.now() - sent < 1_000, 'ocserv waits for it, and with it everybody');
+    assert.ok(performance.now() - sent < 4_000, 'ocserv waits for it, and with it everybody');
     assert.deepEqual(agent.query('SELECT * FROM session'), []);
   });
 
