@@ -11,6 +11,7 @@ import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { elapsed } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
+import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
 
 /**
@@ -26,10 +27,19 @@ export async function connect(
 ): Promise<number> {
   const request: Request = { ...session, sessionId: sessionIdOf(session.ocservId, Date.now()) };
   const answered = { tooLate: false };
-  const decision = await byDeadline(request, invalid, config, elapsed(), (know) =>
-    decideInTime(request, session, invalid, config, log, answered, know),
-  );
+  let inTime: Decision | null = null;
+  const decision = await byDeadline(request, invalid, config, elapsed(), async (know) => {
+    inTime = await decideInTime(request, session, invalid, config, log, answered, know);
+    return inTime;
+  });
   answered.tooLate = true;
+  if (decision !== inTime) {
+    log.error('hook.deadline answered: this decision and its session are not recorded', {
+      cure: 'this machine is too busy for hook.deadline, or the disk of state.path is too slow',
+      ...figures(session, null),
+      session_id: request.sessionId,
+    });
+  }
   return conclude(decision, request, config, log);
 }
 

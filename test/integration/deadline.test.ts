@@ -102,6 +102,7 @@ describe('the deadline', () => {
     release();
     assert.equal(run.code, 1, run.stderr);
     assert.equal(run.decision?.['source'], 'stale');
+    assert.match(run.stderr, /hook\.deadline answered: this decision and its session are not recorded/);
   });
 
   test('that passed before the portal could be asked at all is no failure of the portal', async () => {
