@@ -84,7 +84,8 @@ function serve(call: Served, config: Config, log: Log): Promise<number> {
 }
 
 function connectFlush(config: Config | null): number {
-  const left = config === null ? FLUSH_MS : Math.max(10, config.hook.deadline - elapsed());
+  // Past the deadline a little still: the line that says so is the one that is needed most.
+  const left = config === null ? FLUSH_MS : Math.max(100, config.hook.deadline - elapsed());
   return Math.min(FLUSH_MS, left);
 }
 

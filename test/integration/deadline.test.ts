@@ -102,7 +102,9 @@ describe('the deadline', () => {
     release();
     assert.equal(run.code, 1, run.stderr);
     assert.equal(run.decision?.['source'], 'stale');
-    assert.match(run.stderr, /hook\.deadline answered: this decision and its session are not recorded/);
+    // Which timer of the two that are overdue comes first is open: the portal call's, or the deadline's own.
+    const cutShort = /hook\.deadline passed/.test(String(run.decision?.['portal_error']));
+    assert.equal(/hook\.deadline answered: this decision .* not recorded/.test(run.stderr), cutShort);
   });
 
   test('that passed before the portal could be asked at all is no failure of the portal', async () => {
