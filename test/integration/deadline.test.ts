@@ -131,13 +131,20 @@ describe('the deadline', () => {
 async function nodeBelow(launcher: number | undefined): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'latin1').trim().split(' ');
-    const node = children.find(
-      (pid) => pid !== '' && /^(node|MainThread)/.test(readFileSync(`/proc/${pid}/comm`, 'latin1')),
-    );
+    const node = children.find((pid) => pid !== '' && /^(node|MainThread)/.test(nameOf(pid)));
     if (node !== undefined) return Number(node);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   throw new Error('the launcher has started no node');
+}
+
+/** Empty for a process that has just gone: the shell has short-lived children, too. */
+function nameOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 function namespacesWork(): boolean {
