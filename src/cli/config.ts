@@ -36,10 +36,8 @@ async function examine(file: string): Promise<{ errors: readonly string[]; warni
 async function tlsFiles({ portal: { tls } }: Config): Promise<{ errors: string[]; warnings: string[] }> {
   if (!tls.enabled)
     return { errors: [], warnings: ['portal.tls.enabled = false: decisions travel in the clear'] };
-  const { channelCredentials, ownCertificateFault } = await import('../portal/credentials.ts');
-  const credentials = channelCredentials(tls);
-  const fault = 'counts' in credentials ? credentials : ownCertificateFault(tls, new Date());
-  const errors = fault === null ? [] : [`${fault.detail}; ${fault.cure}`];
+  const { tlsFaults } = await import('../portal/credentials.ts');
+  const errors = tlsFaults(tls).map(({ detail, cure }) => `${detail}; ${cure}`);
   return { errors, warnings: tls.key_file === '' ? [] : readableByAll(tls.key_file, 'chmod 0600 it') };
 }
 

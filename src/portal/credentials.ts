@@ -11,21 +11,8 @@ type TlsConfig = Config['portal']['tls'];
 /** The channel's credentials, or the local fault that keeps us from having any: named by key and file. */
 export function channelCredentials(tls: TlsConfig): ChannelCredentials | Failure {
   if (!tls.enabled) return ChannelCredentials.createInsecure();
-  const files = { ca: tls.ca_file, cert: tls.cert_file, key: tls.key_file };
-  const contents: { ca?: Buffer; cert?: Buffer; key?: Buffer } = {};
-  for (const part of ['ca', 'cert', 'key'] as const) {
-    if (files[part] === '') continue;
-    try {
-      contents[part] = readRegularFile(files[part]);
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
-      return localFault(
-        `portal.tls.${part}_file ${files[part]} cannot be read: ${why}`,
-        'put the file there, or correct the path',
-      );
-    }
-  }
+  const { contents, faults } = readFiles(tls);
+  if (faults[0] !== undefined) return faults[0];
   try {
     const minVersion = tls.min_version === 'TLS1.2' ? 'TLSv1.2' : 'TLSv1.3';
     return ChannelCredentials.createFromSecureContext(createSecureContext({ ...contents, minVersion }));
@@ -34,10 +21,48 @@ export function channelCredentials(tls: TlsConfig): ChannelCredentials | Failure
   }
 }
 
+/** All that is wrong with the files of portal.tls: what is not there, or does not go together, or is past its date. */
+export function tlsFaults(tls: TlsConfig): readonly Failure[] {
+  if (!tls.enabled) return [];
+  const { faults } = readFiles(tls);
+  if (faults.length > 0) return faults;
+  const credentials = channelCredentials(tls);
+  const fault = 'counts' in credentials ? credentials : ownCertificateFault(tls, new Date());
+  return fault === null ? [] : [fault];
+}
+
+interface Contents {
+  ca?: Buffer;
+  cert?: Buffer;
+  key?: Buffer;
+}
+
+function readFiles(tls: TlsConfig): { contents: Contents; faults: Failure[] } {
+  const files = { ca: tls.ca_file, cert: tls.cert_file, key: tls.key_file };
+  const contents: Contents = {};
+  const faults: Failure[] = [];
+  for (const part of ['ca', 'cert', 'key'] as const) {
+    if (files[part] === '') continue;
+    try {
+      contents[part] = readRegularFile(files[part]);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
+      faults.push(
+        localFault(
+          `portal.tls.${part}_file ${files[part]} cannot be read: ${why}`,
+          'put the file there, or correct the path',
+        ),
+      );
+    }
+  }
+  return { contents, faults };
+}
+
 /** OpenSSL's error does not say which file it means; trying each alone does. */
 function whichIsBroken(
   tls: TlsConfig,
-  { ca, cert, key }: { ca?: Buffer; cert?: Buffer; key?: Buffer },
+  { ca, cert, key }: Contents,
   error: Error,
 ): [detail: string, cure: string] {
   const fails = (options: Parameters<typeof createSecureContext>[0]): boolean => {

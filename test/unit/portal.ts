@@ -1,5 +1,6 @@
 import type { Config } from '../../src/config/schema.ts';
-import { type Decided, decide, type Means } from '../../src/policy/decide.ts';
+import { type Decided, decide } from '../../src/policy/decide.ts';
+import type { Means } from '../../src/policy/means.ts';
 import type { Answer, Decision, Failure, PortalResult, Request } from '../../src/policy/types.ts';
 import { type CounterName, total } from '../../src/state/counters.ts';
 import type { State } from '../../src/state/state.ts';

@@ -1,0 +1,20 @@
+import type { State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
+import type { StateUnusable } from '../state/unusable.ts';
+import type { Conditions } from './decision.ts';
+import type { Decision, PortalResult } from './types.ts';
+
+/** What a decision needs from outside. */
+export interface Means extends Conditions {
+  /** Null when it cannot be used; why was reported when it was opened. */
+  readonly state: State | null;
+  /** `atMost`: milliseconds that the call may take, besides all other bounds. */
+  readonly askPortal: (atMost: number) => Promise<PortalResult>;
+  /** Milliseconds that may be spent on letting siblings ask the portal first, as of now. */
+  readonly mayWaitForTurn: () => number;
+  /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
+  readonly record: (tx: Transaction, decision: Decision) => void;
+  readonly onStateLost: (error: StateUnusable) => void;
+  /** Told what the decision would be if nothing more became known: a deadline that cuts in answers with that. */
+  readonly onProvisional: (decision: Decision) => void;
+}

@@ -1,0 +1,167 @@
+import type { Config } from '../config/schema.ts';
+import { type Admission, admit } from '../resilience/circuit-breaker.ts';
+import { freshness } from '../resilience/freshness.ts';
+import { hasPassed, type Instant } from '../resilience/instant.ts';
+import { loadBreaker, saveBreaker } from '../state/breaker.ts';
+import { noteContact } from '../state/contact.ts';
+import { count } from '../state/counters.ts';
+import { findDecision, type KeptDecision, touchDecision } from '../state/decisions.ts';
+import { drawTicket, returnTicket, type Ticket } from '../state/portal-queue.ts';
+import { nextInSequence } from '../state/sequence.ts';
+import type { Transaction } from '../state/transaction.ts';
+import { fallBack, fromAnswer, fromEntry } from './decision.ts';
+import type { Means } from './means.ts';
+import { breakerRules, freshnessRules } from './rules.ts';
+import { keepAnswer, settleBreaker } from './settle.ts';
+import type { Decision, PortalResult, Request } from './types.ts';
+
+/** What the first step leaves for the second. */
+export interface Asking {
+  readonly admission: Admission | null;
+  readonly asked: number | null;
+  readonly ticket: Ticket | null;
+  /** The database that gave the three above: to another one they mean nothing. */
+  readonly epoch: number;
+  readonly breaker: Decision['breaker'];
+  /** The entry as last seen, for the case that the state is lost in between. */
+  readonly remembered: KeptDecision | undefined;
+  readonly seenAt: Instant | null;
+  /** By this process' own clock: a trial's lease is running since then. */
+  readonly admittedAt: number;
+}
+
+/** When there is no state to take it from. */
+export const WITHOUT_STATE: Asking = {
+  admission: null,
+  asked: null,
+  ticket: null,
+  epoch: 0,
+  breaker: 'unavailable',
+  remembered: undefined,
+  seenAt: null,
+  admittedAt: 0,
+};
+
+/**
+ * First step: answered from the cache, refused by the breaker (then the fail mode answers), or off to the portal.
+ * @param queued the ticket that this process has waited with; null when it comes for the first time.
+ */
+export function consult(
+  tx: Transaction,
+  request: Request,
+  means: Means,
+  queued: Ticket | null,
+): { decision: Decision } | Asking {
+  const { config } = means;
+  const answered = (decision: Decision): { decision: Decision } => {
+    if (queued !== null) returnTicket(tx, queued.number);
+    return { decision: finish(tx, decision, means) };
+  };
+  const entry = findDecision(tx, request);
+  const before = loadBreaker(tx);
+  const asked = admit(before, breakerRules(config), tx.now);
+  const breaker = asked.state.kind;
+
+  if (
+    entry !== undefined &&
+    !means.bypassCache &&
+    freshness(entry, freshnessRules(config), tx.now) === 'fresh'
+  ) {
+    touchDecision(tx, request);
+    return answered({ ...fromEntry(entry, 'hit', tx.now), source: 'cache', breaker });
+  }
+
+  if (queued === null) count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
+  saveBreaker(tx, before, asked.state);
+  const admission = tx.writable ? asked.admission : withoutRecord(asked, config, tx.now);
+  if (admission === null) {
+    return answered(fallBack(entry, tx.now, request, breaker, null, means));
+  }
+  return {
+    admission: admission === 'unrecorded' ? null : admission,
+    asked: nextInSequence(tx),
+    // A trial call does not queue: it is one of few, and its lease is running.
+    ticket: queued ?? (isTrial(admission) ? null : drawTicket(tx, config.hook.deadline)),
+    epoch: tx.epoch,
+    breaker,
+    remembered: entry,
+    seenAt: tx.now,
+    admittedAt: performance.now(),
+  };
+}
+
+/**
+ * Whether to ask where nothing can be recorded. A trial that is not recorded could be one of any number, so at first there
+ * are none. But then nobody could ever tell the breaker that the portal is back: once every trial that siblings may
+ * have begun is over, the state is gone on without, as if there were none.
+ */
+function withoutRecord(
+  { state, admission }: ReturnType<typeof admit>,
+  config: Config,
+  now: Instant,
+): Admission | 'unrecorded' | null {
+  if (state.kind !== 'half-open') return admission;
+  const { timeout, trialLease } = breakerRules(config);
+  return hasPassed(timeout + trialLease, state.openedAt, now) ? 'unrecorded' : null;
+}
+
+function isTrial(admission: Admission | 'unrecorded'): boolean {
+  return admission !== 'unrecorded' && admission.trial !== null;
+}
+
+/** Second step: what the portal's answer, or its absence, changes. */
+export function conclude(
+  tx: Transaction,
+  request: Request,
+  asking: Asking,
+  result: PortalResult,
+  means: Means,
+): Decision {
+  const { config } = means;
+  const sameState = asking.epoch === tx.epoch;
+  if (sameState && asking.ticket !== null) returnTicket(tx, asking.ticket.number);
+  if (sameState) settleBreaker(tx, request.username, asking.admission, result, config);
+  if ('failure' in result) {
+    if (result.failure.code !== 'LOCAL') noteContact(tx, `${result.failure.code}: ${result.failure.detail}`);
+    const entry = findDecision(tx, request);
+    return finish(tx, fallBack(entry, tx.now, request, asking.breaker, result.failure, means), means);
+  }
+  noteContact(tx, null);
+  keepAnswer(tx, request, result.answer, sameState ? asking.asked : null, config);
+  return finish(tx, fromAnswer(result.answer, asking.breaker, means), means);
+}
+
+/** The second step without the state: nothing is recorded, and what was read before is all there is to fall back on. */
+export function concludeAlone(
+  request: Request,
+  asking: Asking,
+  result: PortalResult,
+  means: Means,
+): Decision {
+  const { breaker, remembered, seenAt } = asking;
+  const decision =
+    'answer' in result
+      ? fromAnswer(result.answer, breaker, means)
+      : fallBack(seenAt === null ? undefined : remembered, seenAt, request, breaker, result.failure, means);
+  return seenAt === null ? { ...decision, cache: { state: 'unavailable', ageSeconds: null } } : decision;
+}
+
+/** Every decision passes here once, inside its final transaction: it is counted and recorded with all that it changed. */
+export function finish(tx: Transaction, decision: Decision, { record }: Pick<Means, 'record'>): Decision {
+  switch (decision.cache.state) {
+    case 'hit':
+      count(tx, 'ocserv.cache.hits_total');
+      break;
+    case 'stale':
+      count(tx, 'ocserv.cache.stale_hits_total');
+      break;
+    case 'miss':
+      count(tx, 'ocserv.cache.misses_total');
+      break;
+    case 'bypass':
+    case 'unavailable':
+      break;
+  }
+  record(tx, decision);
+  return decision;
+}
