@@ -76,36 +76,23 @@ describe('the portal client', () => {
       agent: { wrongAuthority: true },
     });
     // OpenSSL's own server sends the alert that Node's does not.
-    const server = spawn(
-      'openssl',
-      [
-        's_server',
-        '-accept',
-        '127.0.0.1:0',
-        '-cert',
-        files.serverCertificate,
-        '-key',
-        files.serverKey,
-      ].concat(['-CAfile', files.ca, '-Verify', '2', '-verify_return_error', '-alpn', 'h2', '-tls1_3']),
-      { stdio: ['pipe', 'pipe', 'ignore'] },
-    );
-    try {
-      let said = '';
-      for await (const chunk of server.stdout as AsyncIterable<Buffer>) {
-        said += chunk.toString();
-        if (/ACCEPT .*:\d+/.test(said)) break;
-      }
-      const port = /ACCEPT .*:(\d+)/.exec(said)?.[1];
-      await using agent = await Agent.install({ address: `127.0.0.1:${port}`, certificates: files });
+    await withOpenssl(files, ['-Verify', '2', '-verify_return_error', '-tls1_3'], async (agent) => {
       assert.match(
         String(failureOf(await agent.connect('alice'))['error']),
         /refused our certificate portal\.tls\.cert_file/,
       );
       assert.equal(await breakerAfter(agent), 0);
-    } finally {
-      server.kill('SIGKILL');
-      rmSync(files.directory, { recursive: true });
-    }
+    });
+  });
+
+  test('speaks TLS 1.3 or nothing, and says so to a portal that is older', async () => {
+    const files = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
+    await withOpenssl(files, ['-tls1_2'], async (agent) => {
+      assert.match(
+        String(failureOf(await agent.connect('alice'))['error']),
+        /does not speak TLS1\.3 or newer/,
+      );
+    });
   });
 
   test("says when the portal's certificate expired, and counts that as a failure", () =>
@@ -280,3 +267,32 @@ describe('the portal client', () => {
     assert.match(run.stderr, /config\.toml:4: .*not loopback.*insecure = true/);
   });
 });
+
+/** An agent whose portal is `openssl s_server`, under flags that a Node server does not have. */
+async function withOpenssl(
+  files: CertificateFiles,
+  flags: readonly string[],
+  check: (agent: Agent) => Promise<void>,
+): Promise<void> {
+  const server = spawn(
+    'openssl',
+    ['s_server', '-accept', '127.0.0.1:0', '-cert', files.serverCertificate, '-key', files.serverKey].concat(
+      ['-CAfile', files.ca, '-alpn', 'h2'],
+      flags,
+    ),
+    { stdio: ['pipe', 'pipe', 'ignore'] },
+  );
+  try {
+    let said = '';
+    for await (const chunk of server.stdout as AsyncIterable<Buffer>) {
+      said += chunk.toString();
+      if (/ACCEPT .*:\d+/.test(said)) break;
+    }
+    const port = /ACCEPT .*:(\d+)/.exec(said)?.[1];
+    await using agent = await Agent.install({ address: `127.0.0.1:${port}`, certificates: files });
+    await check(agent);
+  } finally {
+    server.kill('SIGKILL');
+    rmSync(files.directory, { recursive: true });
+  }
+}
