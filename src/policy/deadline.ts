@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.ts';
-import { CUT_SHORT, invalidDecision } from './decide.ts';
-import { fallBack } from './decision.ts';
+import { CUT_SHORT, invalidDecision } from './decision.ts';
+import { concludeAlone, WITHOUT_STATE } from './steps.ts';
 import type { Decision, Request } from './types.ts';
 
 /** Milliseconds that all waits for the state together may take in a decision (design: "Never deaf"). */
@@ -21,7 +21,10 @@ export async function byDeadline(
   elapsed: number,
   deciding: (know: (decision: Decision) => void) => Promise<Decision>,
 ): Promise<Decision> {
-  let known = invalid === null ? withNothing(request, config) : invalidDecision(invalid);
+  let known =
+    invalid === null
+      ? concludeAlone(request, WITHOUT_STATE, { failure: CUT_SHORT }, { config, bypassCache: false })
+      : invalidDecision(invalid);
   let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<Decision>((resolve) => {
     timer = setTimeout(() => resolve(known), config.hook.deadline - elapsed);
@@ -36,11 +39,4 @@ export async function byDeadline(
   } finally {
     clearTimeout(timer);
   }
-}
-
-function withNothing(request: Request, config: Config): Decision {
-  return {
-    ...fallBack(undefined, null, request, 'unavailable', CUT_SHORT, { config, bypassCache: false }),
-    cache: { state: 'unavailable', ageSeconds: null },
-  };
 }

@@ -4,7 +4,7 @@ import type { Ticket } from '../state/portal-queue.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { StateUnusable } from '../state/unusable.ts';
-import { undecided } from './decision.ts';
+import { CUT_SHORT, invalidDecision, undecided } from './decision.ts';
 import type { Means } from './means.ts';
 import { breakerRules } from './rules.ts';
 import { type Asking, conclude, concludeAlone, consult, finish, WITHOUT_STATE } from './steps.ts';
@@ -16,15 +16,6 @@ export interface Decided {
   /** Why the portal could not answer; null when it did or was not asked. */
   readonly failure: Failure | null;
 }
-
-/** What a deadline says that cuts in before the portal has answered. */
-export const CUT_SHORT: Failure = {
-  code: 'DEADLINE_EXCEEDED',
-  detail: 'hook.deadline passed before the portal answered',
-  cure: '',
-  counts: 'no',
-  misconfigured: false,
-};
 
 /**
  * The one place that makes a decision: cache → breaker → portal → fail mode (design: "The way of a connect").
@@ -88,11 +79,6 @@ export async function decideInvalid(
     return finish(tx, { ...undecided('miss', breaker), source: 'invalid', reason }, means);
   };
   return (await withState(means, (state) => state.step(work))) ?? invalidDecision(reason);
-}
-
-/** The same while nothing is known of the state. */
-export function invalidDecision(reason: string): Decision {
-  return { ...undecided('unavailable', 'unavailable'), source: 'invalid', reason };
 }
 
 /** Null without a state, and when it is lost: the decision then goes on without it. */

@@ -89,3 +89,17 @@ export function undecided(use: CacheUse, breaker: Decision['breaker']): Decision
     dnsServers: [],
   };
 }
+
+/** A value that is present but invalid, while nothing is known of the state. */
+export function invalidDecision(reason: string): Decision {
+  return { ...undecided('unavailable', 'unavailable'), source: 'invalid', reason };
+}
+
+/** What a deadline says that cuts in before the portal has answered. */
+export const CUT_SHORT: Failure = {
+  code: 'DEADLINE_EXCEEDED',
+  detail: 'hook.deadline passed before the portal answered',
+  cure: '',
+  counts: 'no',
+  misconfigured: false,
+};

@@ -56,6 +56,5 @@ export function keepAnswer(
     const cacheTtl = answer.cacheTtl === 'none' ? null : answer.cacheTtl;
     keepDecision(tx, key, { ...answer, cacheTtl, asked }, config.resilience.cache.max_size);
   }
-  // After the denial was kept: a revocation voids every answer that was asked for before it, this one too.
   if (answer.shouldDisconnect) revoke(tx, key.username);
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import { type Admission, admit } from '../resilience/circuit-breaker.ts';
+import { type Admission, admit, type BreakerState } from '../resilience/circuit-breaker.ts';
 import { freshness } from '../resilience/freshness.ts';
 import { hasPassed, type Instant } from '../resilience/instant.ts';
 import { loadBreaker, saveBreaker } from '../state/breaker.ts';
@@ -9,7 +9,7 @@ import { findDecision, type KeptDecision, touchDecision } from '../state/decisio
 import { drawTicket, returnTicket, type Ticket } from '../state/portal-queue.ts';
 import { nextInSequence } from '../state/sequence.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { fallBack, fromAnswer, fromEntry } from './decision.ts';
+import { type Conditions, fallBack, fromAnswer, fromEntry } from './decision.ts';
 import type { Means } from './means.ts';
 import { breakerRules, freshnessRules } from './rules.ts';
 import { keepAnswer, settleBreaker } from './settle.ts';
@@ -73,15 +73,16 @@ export function consult(
 
   if (queued === null) count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
   saveBreaker(tx, before, asked.state);
-  const admission = tx.writable ? asked.admission : withoutRecord(asked, config, tx.now);
-  if (admission === null) {
-    return answered(fallBack(entry, tx.now, request, breaker, null, means));
-  }
+  const mayAsk = tx.writable ? asked.admission !== null : mayAskUnrecorded(asked.state, config, tx.now);
+  if (!mayAsk) return answered(fallBack(entry, tx.now, request, breaker, null, means));
+  // Only a trial changes the breaker by being admitted: one that was not written down is none.
+  const admission = tx.writable || breaker === 'closed' ? asked.admission : null;
+  const isTrial = admission !== null && admission.trial !== null;
   return {
-    admission: admission === 'unrecorded' ? null : admission,
+    admission,
     asked: nextInSequence(tx),
     // A trial call does not queue: it is one of few, and its lease is running.
-    ticket: queued ?? (isTrial(admission) ? null : drawTicket(tx, config.hook.deadline)),
+    ticket: queued ?? (isTrial ? null : drawTicket(tx, config.hook.deadline)),
     epoch: tx.epoch,
     breaker,
     remembered: entry,
@@ -95,18 +96,17 @@ export function consult(
  * are none. But then nobody could ever tell the breaker that the portal is back: once every trial that siblings may
  * have begun is over, the state is gone on without, as if there were none.
  */
-function withoutRecord(
-  { state, admission }: ReturnType<typeof admit>,
-  config: Config,
-  now: Instant,
-): Admission | 'unrecorded' | null {
-  if (state.kind !== 'half-open') return admission;
-  const { timeout, trialLease } = breakerRules(config);
-  return hasPassed(timeout + trialLease, state.openedAt, now) ? 'unrecorded' : null;
-}
-
-function isTrial(admission: Admission | 'unrecorded'): boolean {
-  return admission !== 'unrecorded' && admission.trial !== null;
+function mayAskUnrecorded(state: BreakerState, config: Config, now: Instant): boolean {
+  switch (state.kind) {
+    case 'closed':
+      return true;
+    case 'open':
+      return false;
+    case 'half-open': {
+      const { timeout, trialLease } = breakerRules(config);
+      return hasPassed(timeout + trialLease, state.openedAt, now);
+    }
+  }
 }
 
 /** Second step: what the portal's answer, or its absence, changes. */
@@ -136,13 +136,13 @@ export function concludeAlone(
   request: Request,
   asking: Asking,
   result: PortalResult,
-  means: Means,
+  conditions: Conditions,
 ): Decision {
   const { breaker, remembered, seenAt } = asking;
   const decision =
     'answer' in result
-      ? fromAnswer(result.answer, breaker, means)
-      : fallBack(seenAt === null ? undefined : remembered, seenAt, request, breaker, result.failure, means);
+      ? fromAnswer(result.answer, breaker, conditions)
+      : fallBack(remembered, seenAt, request, breaker, result.failure, conditions);
   return seenAt === null ? { ...decision, cache: { state: 'unavailable', ageSeconds: null } } : decision;
 }
 

@@ -1,5 +1,4 @@
-import { availableParallelism } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '../state/patience.ts';
 import { ahead, type Ticket } from '../state/portal-queue.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
@@ -21,7 +20,8 @@ const ONE_CALL_MS = 30;
  */
 export async function waitForTurn(state: State, ticket: Ticket, limit: number): Promise<boolean> {
   const end = performance.now() + limit;
-  const atOnce = AT_ONCE_PER_CPU * availableParallelism();
+  // Fetched, not imported: a cached connect never comes here.
+  const atOnce = AT_ONCE_PER_CPU * process.getBuiltinModule('node:os').availableParallelism();
   for (let before = ticket.ahead; before >= atOnce; ) {
     const left = end - performance.now();
     if (left <= 0) return true;

@@ -5,8 +5,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import type { Address } from '../config/address.ts';
-import { formatAddress } from '../config/address.ts';
+import { type Address, formatAddress } from '../config/address.ts';
 import { AuthServiceClient, type CheckPolicyRequest, type CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
 
 /** What one address made of the call. `reached`: a connection stood, whatever became of it. */

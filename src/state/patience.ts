@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 /**
  * How long one process may wait for the state, over all its steps. SQLite's own busy handler is synchronous: while
  * it waits, no timer runs and no SIGTERM is heard. So it gets only SLICE at a time, and the rest is waited here, with
@@ -25,4 +23,9 @@ export class Patience {
     this.#left -= wait;
     return true;
   }
+}
+
+/** Milliseconds. node:timers/promises has one, but every hook would pay for loading it. */
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -21,7 +21,7 @@ export interface StateOptions {
   readonly onSetAside: (aside: string) => void;
 }
 
-/** Past this a connect checkpoints too, so that the log cannot grow without bound (design: "Checkpoints"). */
+/** Past this a connect checkpoints too, so that the log cannot grow without bound: SQLite's default (design: "Checkpoints"). */
 export const CONNECT_CHECKPOINT_PAGES = 1_000;
 export const CHECKPOINT_PAGES = 200;
 
@@ -190,7 +190,7 @@ function openDatabase({ durable, checkpointPages }: StateOptions, path: string):
   try {
     if (!isCurrent(db, path)) migrate(db, path);
     if (durable) db.pragma('synchronous = FULL');
-    if (checkpointPages !== 1_000) db.pragma(`wal_autocheckpoint = ${checkpointPages}`);
+    if (checkpointPages !== CONNECT_CHECKPOINT_PAGES) db.pragma(`wal_autocheckpoint = ${checkpointPages}`);
     return db;
   } catch (error) {
     abandoned.push(db);
