@@ -25,6 +25,8 @@ const target = join(root, 'dist');
 const CHUNKS: Readonly<Record<string, string>> = {
   main: 'src/main.ts',
   portal: 'src/portal/check-policy.ts',
+  drain: 'src/events/drain-process.ts',
+  'session-calls': 'src/portal/session-calls.ts',
   explain: 'src/config/explain.ts',
   cli: 'src/cli/program.ts',
 };

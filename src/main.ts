@@ -12,6 +12,10 @@ async function main(): Promise<void> {
   if (process.argv.length <= 2 && process.env['REASON'] !== undefined) {
     const { runHook } = await import('./hook/run.ts');
     await runHook();
+  } else if (process.argv.length === 3 && process.argv[2] === 'drain') {
+    // Started by the launcher, after a hook that left something to deliver.
+    const { runDrain } = await import('./events/drain-process.ts');
+    await runDrain();
   } else {
     const { runCommand } = await import('./cli/program.ts');
     await runCommand(process.argv.slice(2));

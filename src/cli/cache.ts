@@ -117,15 +117,20 @@ const REVOCATIONS_KEPT_MS = 24 * 3_600_000;
 /** Removes what is past its stale time. Cron calls it, while hundreds of hooks may run. */
 export async function cleanup(options: GlobalOptions): Promise<number> {
   const config = await configOf(options);
-  const state = await stateOf(config);
+  const removed = await cleanUp(config, await stateOf(config));
+  await report(options, { removed }, `${removed} expired decision(s) removed`);
+  return 0;
+}
+
+/** @returns how many decisions were removed. */
+export async function cleanUp(config: Config, state: State): Promise<number> {
   const removed = await removeAllExpired(state, freshnessRules(config));
   await state.step((tx) => {
     pruneRevocations(tx, REVOCATIONS_KEPT_MS);
     pruneBlame(tx, config.resilience.circuit_breaker.interval);
   });
   mustBeRecorded(state);
-  await report(options, { removed }, `${removed} expired decision(s) removed`);
-  return 0;
+  return removed;
 }
 
 async function removeAllExpired(state: State, rules: FreshnessRules): Promise<number> {

@@ -1,5 +1,6 @@
 import { configFile, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { Log } from '../log/log.ts';
 import { CHECKPOINT_PAGES, State } from '../state/state.ts';
 
 /** Something that a person asked for failed; the message and its cure are for that person. */
@@ -47,4 +48,11 @@ export async function stateOf(
 /** A command that changes something must have changed it. */
 export function mustBeRecorded(state: State): void {
   if (state.unrecorded !== null) throw new CommandFailed(`the state cannot be written: ${state.unrecorded}`);
+}
+
+/** Where a command says what it does besides its answer: the log file where there is one, else only what matters, on stderr. */
+export function logFor({ log }: Config): Log {
+  return new Log(
+    log.file === '' ? { ...log, format: 'text', level: log.level === 'error' ? 'error' : 'warn' } : log,
+  );
 }

@@ -7,6 +7,9 @@ import * as breakerCommand from './breaker.ts';
 import * as cacheCommand from './cache.ts';
 import * as configCommand from './config.ts';
 import { CommandFailed, type GlobalOptions } from './context.ts';
+import * as eventsCommand from './events.ts';
+import { maintain } from './maintain.ts';
+import * as sessionsCommand from './sessions.ts';
 import { status } from './status.ts';
 
 const FAILED = 1;
@@ -26,6 +29,8 @@ Examples:
   ocagent-hook auth --user alice --client-ip 192.0.2.7 what a connect of alice would get now
   ocagent-hook status                                  breaker, cache, sessions and portal at a glance
   ocagent-hook cache invalidate --user alice           ask the portal anew at the next connect
+  ocagent-hook events status                           what the portal has not been told yet
+  ocagent-hook maintain --quiet                        all periodic work, for cron: every minute
 
 Exit status: 0 done (auth: allowed), 1 failed (auth: denied), 2 wrong use or unusable configuration.`;
 
@@ -94,6 +99,20 @@ function build(done: (exitCode: number) => void): Command {
       .option('--json', 'print one JSON document')
       .action(async (_options: unknown, self: Command) => done(await run(self.optsWithGlobals<O>())));
 
+  /** The same with arguments. */
+  const commandOn = <O extends GlobalOptions>(
+    parent: Command,
+    name: string,
+    description: string,
+    run: (args: readonly string[], options: O) => Promise<number>,
+    declare: (command: Command) => Command,
+  ): Command =>
+    declare(parent.command(name).description(description))
+      .option('--json', 'print one JSON document')
+      .action(async (args: string[], _options: unknown, self: Command) =>
+        done(await run(args, self.optsWithGlobals<O>())),
+      );
+
   const group = (name: string, description: string): Command =>
     program.command(name).description(description);
   const user = (of: Command): Command =>
@@ -124,6 +143,45 @@ function build(done: (exitCode: number) => void): Command {
   command(breaker, 'status', 'closed, open or half-open, and since when', breakerCommand.status);
   command(breaker, 'reset', 'close it: the portal is asked again at once', breakerCommand.resetBreaker);
   command(breaker, 'trip', 'open it: the portal is left alone for the timeout', breakerCommand.tripBreaker);
+
+  const events = group('events', 'session events that the portal has not taken yet');
+  const ids = (of: Command): Command =>
+    of.argument('[ids...]', 'events by their ids').option('--failed', 'all that have failed');
+  command(events, 'status', 'how many wait, and how their delivery goes', eventsCommand.status);
+  command(events, 'list', 'the events, in the order in which they happened', eventsCommand.list, (list) =>
+    limited(
+      list.option('--failed', 'only those that were set aside').option('--user <name>', 'of this user only'),
+    ),
+  );
+  command(
+    events,
+    'flush',
+    'send all now, whatever back-off and breaker say; exit 1 if some are left',
+    eventsCommand.flushEvents,
+  );
+  commandOn(
+    events,
+    'retry',
+    'let events that were set aside wait for the portal again',
+    eventsCommand.retry,
+    ids,
+  );
+  commandOn(events, 'drop', 'give events up for ever', eventsCommand.dropEvents, ids);
+
+  const sessions = group('sessions', 'sessions from connect to disconnect');
+  command(sessions, 'list', 'the live ones, the latest first', sessionsCommand.list, (list) =>
+    limited(list.option('--all', 'those that have ended, too').option('--user <name>', 'of this user only')),
+  );
+  command(
+    sessions,
+    'sync',
+    'compare with ocserv, report traffic, end what the portal wants ended (for cron)',
+    sessionsCommand.sync,
+  );
+
+  command(program, 'maintain', 'all periodic work in one run, for cron or a timer', maintain, (of) =>
+    of.option('--quiet', 'print only what failed'),
+  );
 
   const config = group('config', 'the configuration');
   command(config, 'check', 'name every error with its line and its cure', configCommand.check);

@@ -7,15 +7,15 @@ import type { Transaction } from '../state/transaction.ts';
 import { breakerStatus } from './breaker.ts';
 import { cacheStats } from './cache.ts';
 import { configOf, type GlobalOptions, stateOf } from './context.ts';
-import { paint, print, printJson, sheet, visible } from './output.ts';
+import { eventsAtAGlance } from './events.ts';
+import { paint, print, printJson, roughly, sheet, visible } from './output.ts';
 
 interface Status {
   readonly mode: string;
   readonly fail_mode: string;
   readonly breaker: Record<string, string | number | null>;
   readonly cache: Record<string, number>;
-  /** Null: this version keeps no outbox yet, so it cannot tell what the portal has not taken. */
-  readonly events: { readonly pending: null; readonly failed: null; readonly oldest_pending_seconds: null };
+  readonly events: ReturnType<typeof eventsAtAGlance>;
   readonly sessions: { readonly active: number };
   readonly portal: {
     readonly last_success_at: string | null;
@@ -42,7 +42,7 @@ function look(tx: Transaction, config: Config): Status {
     fail_mode: config.resilience.fail_mode,
     breaker: breakerStatus(loadBreaker(tx), config, tx.now),
     cache: cacheStats(tx, config),
-    events: { pending: null, failed: null, oldest_pending_seconds: null },
+    events: eventsAtAGlance(tx),
     sessions: { active: liveSessionCount(tx) },
     portal: {
       last_success_at: contact.lastSuccessAt,
@@ -53,7 +53,7 @@ function look(tx: Transaction, config: Config): Status {
   };
 }
 
-function forPeople({ mode, fail_mode, breaker, cache, sessions, portal, state }: Status): string {
+function forPeople({ mode, fail_mode, breaker, cache, events, sessions, portal, state }: Status): string {
   const rows: [string, string][] = [];
   if (mode === 'observe')
     rows.push(['mode', paint('red', 'OBSERVE: everybody is let in, whatever is decided')]);
@@ -75,7 +75,14 @@ function forPeople({ mode, fail_mode, breaker, cache, sessions, portal, state }:
       `${cache['hits_total']} hits, ${cache['misses_total']} misses, ${cache['stale_hits_total']} stale hits`,
     ],
     ['sessions', `${sessions.active} live`],
+    ['events', outbox(events)],
     ['state', `${state.path} (schema ${state.schema_version})`],
   );
   return sheet(rows);
+}
+
+function outbox({ pending, failed, oldest_pending_seconds }: Status['events']): string {
+  const age = oldest_pending_seconds === null ? '' : `, the oldest ${roughly(oldest_pending_seconds)} old`;
+  const waiting = `${paint(pending === 0 ? 'green' : 'yellow', String(pending))} not taken by the portal yet${age}`;
+  return failed === 0 ? waiting : `${waiting}; ${paint('red', `${failed} failed`)}`;
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts';
+import { type Aftermath, NOTHING_LEFT, recordConnect } from '../events/record.ts';
 import type { Level } from '../log/line.ts';
 import type { Log } from '../log/log.ts';
 import { byDeadline, statePatience } from '../policy/deadline.ts';
@@ -6,30 +7,32 @@ import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request, Source } from '../policy/types.ts';
 import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
-import { beginSession, sessionIdOf } from '../state/sessions.ts';
+import { sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { elapsed } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
+import { type Outcome, reportDropped } from './outcome.ts';
 
 /**
  * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the start of
  * the process, whatever the state, the portal or the network do.
- * @returns the exit status: 0 lets the user in, 1 does not.
+ * @returns with the exit status: 0 lets the user in, 1 does not.
  */
 export async function connect(
   session: HookSession,
   invalid: string | null,
   config: Config,
   log: Log,
-): Promise<number> {
+): Promise<Outcome> {
   const request: Request = { ...session, sessionId: sessionIdOf(session.ocservId, Date.now()) };
   const answered = { tooLate: false };
+  const left: { aftermath: Aftermath } = { aftermath: NOTHING_LEFT };
   let inTime: Decision | null = null;
   const decision = await byDeadline(request, invalid, config, elapsed(), async (know) => {
-    inTime = await decideInTime(request, session, invalid, config, log, answered, know);
+    inTime = await decideInTime(request, session, invalid, config, log, answered, left, know);
     return inTime;
   });
   answered.tooLate = true;
@@ -40,7 +43,8 @@ export async function connect(
       session_id: request.sessionId,
     });
   }
-  return conclude(decision, request, config, log);
+  reportDropped(log, left.aftermath.dropped);
+  return { status: conclude(decision, request, config, log), drain: left.aftermath.drain };
 }
 
 async function decideInTime(
@@ -50,6 +54,7 @@ async function decideInTime(
   config: Config,
   log: Log,
   answered: { readonly tooLate: boolean },
+  left: { aftermath: Aftermath },
   know: (decision: Decision) => void,
 ): Promise<Decision> {
   const state = await openState(config, log, { patience: statePatience(config), durable: false });
@@ -62,7 +67,7 @@ async function decideInTime(
     record: (tx: Transaction, decision: Decision) => {
       // The deadline has answered for us: nothing may be recorded any more, least of all a connected session.
       if (answered.tooLate) throw new Error('answered by the deadline');
-      recordSession(tx, decision, request, session, config);
+      left.aftermath = recordConnect(tx, decision, isLetIn(decision, config), request, session, config);
     },
     mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
     askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
@@ -71,26 +76,13 @@ async function decideInTime(
   const { decision, failure } = await decide(request, means);
   if (failure !== null) reportFailure(log, failure, request);
   if (state !== null) reportUnrecorded(log, state, request);
+  if (decision.shouldDisconnect && (state === null || state.unrecorded !== null)) {
+    log.error('the portal ends all sessions of this user, and that cannot be recorded', {
+      username: request.username,
+      cure: 'end them by hand: occtl show users, then occtl disconnect id',
+    });
+  }
   return decision;
-}
-
-/** A session begins in the transaction that lets it in. */
-function recordSession(
-  tx: Transaction,
-  decision: Decision,
-  request: Request,
-  session: HookSession,
-  config: Config,
-): void {
-  if (!isLetIn(decision, config)) return;
-  beginSession(tx, {
-    ...request,
-    ocservId: session.ocservId,
-    source: decision.source,
-    routes: decision.routes,
-    dnsServers: decision.dnsServers,
-    metadata: session.metadata,
-  });
 }
 
 /** In observe mode the decision is made, logged and recorded, and everybody gets in. */

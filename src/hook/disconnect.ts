@@ -1,45 +1,61 @@
 import type { Config } from '../config/schema.ts';
+import { type Aftermath, recordEnd } from '../events/record.ts';
 import type { Log } from '../log/log.ts';
-import { endSession } from '../state/sessions.ts';
+import { isServerGoingDown } from '../ocserv/shutdown.ts';
+import type { EndedSession, SessionEnd } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import type { HookSession, HookStats } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
+import { type Outcome, reportDropped } from './outcome.ts';
+import { reportDirectly } from './report-directly.ts';
 
 /** Nobody waits for a disconnect, and it happens only once: it can afford to wait for the state. */
 const PATIENCE_MS = 30_000;
 
 /**
- * A session ended: its record is closed with ocserv's exact counts, synced to the disk.
- * @returns the exit status: 0 when it was recorded. ocserv ignores it.
+ * A session ended: its record is closed with ocserv's exact counts, and the report to the portal put into the outbox, both
+ * synced to the disk. Where that cannot be, the portal is told at once, and if it cannot be either, the log says all that
+ * is needed to book it by hand.
+ * @returns with the exit status: 0 when it was recorded, here or at the portal. ocserv ignores it.
  */
 export async function disconnect(
   session: HookSession,
   stats: HookStats,
   config: Config,
   log: Log,
-): Promise<number> {
-  // The launcher counts: a try that was killed may have recorded it all the same.
-  const again = Number(process.env['OCAGENT_TRY'] ?? 1) > 1;
+): Promise<Outcome> {
+  const end: SessionEnd = {
+    ...session,
+    ...stats,
+    reason: (await isServerGoingDown()) ? 'SERVER_SHUTDOWN' : 'UNSPECIFIED',
+    // The launcher counts: a try that was killed may have recorded it all the same.
+    again: Number(process.env['OCAGENT_TRY'] ?? 1) > 1,
+  };
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: true });
-  const recorded = state === null ? null : await record(state);
-  if (recorded === null) {
-    log.error('disconnect NOT recorded: book it by hand from this line', figures(session, stats));
-    return 1;
+  const { recorded, ended } = state === null ? { recorded: null, ended: null } : await record(state);
+  if (recorded !== null && ended !== null) {
+    reportDropped(log, recorded.dropped);
+    const { sessionId: session_id, known, reason } = ended;
+    log.info('disconnect recorded', { session_id, known, reason, ...figures(session, stats) });
+    return { status: 0, drain: recorded.drain };
   }
-  log.info('disconnect recorded', {
-    session_id: recorded.sessionId,
-    known: recorded.known,
-    ...figures(session, stats),
-  });
-  return 0;
+  const told = await reportDirectly(end, ended, config, log);
+  if (told) {
+    log.warn('disconnect not recorded, but told to the portal', figures(session, stats));
+    return { status: 0, drain: false };
+  }
+  log.error('disconnect NOT recorded: book it by hand from this line', figures(session, stats));
+  return { status: 1, drain: false };
 
-  async function record(state: State): Promise<{ sessionId: string; known: boolean } | null> {
+  /** `ended` without `recorded`: it could be read, so it is known which session that was, but not written. */
+  async function record(state: State): Promise<{ recorded: Aftermath | null; ended: EndedSession | null }> {
     try {
-      const ended = await state.step((tx) => endSession(tx, { ...session, ...stats, again }));
-      if (state.unrecorded === null) return ended;
+      const { ended, aftermath } = await state.step((tx) => recordEnd(tx, end, config));
+      if (state.unrecorded === null) return { recorded: aftermath, ended };
       log.error('the state could not be written', { path: config.state.path, reason: state.unrecorded });
+      return { recorded: null, ended };
     } catch (error) {
       if (!(error instanceof StateUnusable)) throw error;
       log.error('the state cannot be used', {
@@ -47,7 +63,7 @@ export async function disconnect(
         reason: error.message,
         cure: error.cure,
       });
+      return { recorded: null, ended: null };
     }
-    return null;
   }
 }

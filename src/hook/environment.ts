@@ -1,4 +1,5 @@
 import { isIpAddress, withoutScope } from '../config/ip.ts';
+import type { TunnelCounts } from '../events/final-counts.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -23,6 +24,8 @@ export interface HookStats {
   readonly bytesIn: string | null;
   readonly bytesOut: string | null;
   readonly durationSeconds: string | null;
+  /** What the kernel had counted in the tunnel, where ocserv named no traffic (bin/ocagent-hook looks first of all). */
+  readonly tunnel: TunnelCounts | null;
 }
 
 export type HookCall =
@@ -73,6 +76,7 @@ export function readCall(env: Environment): HookCall {
         bytesIn: counter(env, 'STATS_BYTES_IN', UINT64_MAX, odd),
         bytesOut: counter(env, 'STATS_BYTES_OUT', UINT64_MAX, odd),
         durationSeconds: counter(env, 'STATS_DURATION', INT64_MAX, odd),
+        tunnel: readTunnel(env['OCAGENT_TUNNEL']),
       };
       return { reason, session: readSession(env, odd), stats };
     }
@@ -140,6 +144,14 @@ function counter(env: Environment, name: string, most: bigint, odd: Record<strin
   if (/^\d{1,20}$/.test(text) && BigInt(text) <= most) return BigInt(text).toString();
   odd[`invalid_${name.toLowerCase()}`] = clip(text);
   return null;
+}
+
+/** Four counts; any of them may be missing when the tunnel was just going. */
+function readTunnel(text: string | undefined): TunnelCounts | null {
+  const match = /^ (\d{1,20}) (\d{1,20}) (\d{1,20}) (\d{1,20})$/.exec(text ?? '');
+  if (match === null) return null;
+  const [, bytesIn = '0', bytesOut = '0', packetsIn = '0', packetsOut = '0'] = match;
+  return { bytesIn, bytesOut, packetsIn, packetsOut };
 }
 
 function clip(text: string): string {

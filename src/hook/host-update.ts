@@ -5,14 +5,19 @@ import { StateUnusable } from '../state/unusable.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
+import type { Outcome } from './outcome.ts';
 
 const PATIENCE_MS = 1_000;
 
 /**
  * The client told its host name or moved to DTLS: noted on its session. It never blocks anybody.
- * @returns the exit status: 0 unless the state could not take it. ocserv ignores it.
+ * @returns with the exit status: 0 unless the state could not take it. ocserv ignores it.
  */
-export async function hostUpdate(session: HookSession, config: Config, log: Log): Promise<number> {
+export async function hostUpdate(session: HookSession, config: Config, log: Log): Promise<Outcome> {
+  return { status: await note(session, config, log), drain: false };
+}
+
+async function note(session: HookSession, config: Config, log: Log): Promise<number> {
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: false });
   if (state === null) return 1;
   try {

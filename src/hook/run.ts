@@ -7,7 +7,8 @@ import { elapsed } from './elapsed.ts';
 import { type HookCall, readCall } from './environment.ts';
 import { figures } from './figures.ts';
 import { hostUpdate } from './host-update.ts';
-import { leave } from './leave.ts';
+import { DRAIN_WANTED, leave } from './leave.ts';
+import type { Outcome } from './outcome.ts';
 
 /** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/main.ts. */
 const FAULT = 1;
@@ -54,7 +55,8 @@ export async function runHook(): Promise<void> {
     }
     config = await loadConfig(configFile());
     log = new Log(config.log);
-    await end(await serve(call, config, log));
+    const { status, drain } = await serve(call, config, log);
+    await end(status, drain);
   } catch (error) {
     if (!(error instanceof ConfigError)) return fault(error);
     for (const problem of error.problems) log.error('configuration error', { error: problem });
@@ -65,14 +67,14 @@ export async function runHook(): Promise<void> {
     await end(UNUSABLE);
   }
 
-  async function end(code: number): Promise<void> {
-    final ??= code;
+  async function end(code: number, drain = false): Promise<void> {
+    final ??= drain ? code + DRAIN_WANTED : code;
     const written = await log.flush(call.reason === 'connect' ? connectFlush(config) : PATIENT_FLUSH_MS);
     leave(final, !written);
   }
 }
 
-function serve(call: Served, config: Config, log: Log): Promise<number> {
+function serve(call: Served, config: Config, log: Log): Promise<Outcome> {
   switch (call.reason) {
     case 'connect':
       return connect(call.session, call.invalid, config, log);

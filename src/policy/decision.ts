@@ -26,6 +26,7 @@ export function fromAnswer(
     reason: answer.reason,
     routes: answer.routes,
     dnsServers: answer.dnsServers,
+    shouldDisconnect: answer.shouldDisconnect,
   };
 }
 
@@ -42,6 +43,8 @@ export function fromEntry(
     portalError: null,
     routes: entry.routes,
     dnsServers: entry.dnsServers,
+    // The order to end his other sessions was given when the portal gave this answer.
+    shouldDisconnect: false,
   };
 }
 
@@ -87,6 +90,7 @@ export function undecided(use: CacheUse, breaker: Decision['breaker']): Decision
     portalError: null,
     routes: [],
     dnsServers: [],
+    shouldDisconnect: false,
   };
 }
 

@@ -38,6 +38,8 @@ export interface Decision {
   readonly portalError: string | null;
   readonly routes: readonly string[];
   readonly dnsServers: readonly string[];
+  /** The portal has just said that the user's other live sessions must go, too. */
+  readonly shouldDisconnect: boolean;
 }
 
 /** What the portal said about one request (contract/portal.md, CheckPolicyResponse). */

@@ -1,12 +1,12 @@
-import { hostname } from 'node:os';
-import { Metadata, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { parseDuration } from '../config/duration.ts';
 import type { Config } from '../config/schema.ts';
 import type { Answer, Failure, PortalResult, Request } from '../policy/types.ts';
-import { callPortal } from './call.ts';
 import { channelCredentials } from './credentials.ts';
 import { diagnose } from './diagnose.ts';
-import type { CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
+import { AuthServiceService, type CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
+import { Line } from './line.ts';
+import { metadataOf } from './metadata.ts';
 import { StarvationWatch } from './starvation.ts';
 import { clip } from './status.ts';
 
@@ -27,8 +27,14 @@ export async function checkPolicy(
   const watch = new StarvationWatch();
   const credentials = channelCredentials(config.portal.tls);
   if ('counts' in credentials) return { failure: credentials };
-  const attempt = await callPortal({
-    request: {
+  const line = new Line({
+    credentials,
+    serverName: config.portal.tls.server_name,
+    addresses: config.portal.address,
+  });
+  const attempt = await line.call(
+    AuthServiceService.checkPolicy,
+    {
       username: request.username,
       groupname: request.groupname,
       clientIp: request.clientIp,
@@ -37,33 +43,16 @@ export async function checkPolicy(
       device: request.device,
       requestTime: new Date(),
     },
-    metadata: metadataFor(config, request),
-    credentials,
-    serverName: config.portal.tls.server_name,
-    addresses: config.portal.address,
+    metadataOf(config.agent_id, request.vhostNamed ? request.vhost : null),
     budget,
-  });
+    { retries: 1 },
+  );
+  line.close();
   const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
   if ('response' in attempt) return { answer: fromResponse(attempt.response) };
   if (attempt.code === status.INVALID_ARGUMENT) return { answer: refusal(attempt.details) };
   const failure = await diagnose(attempt, config);
   return { failure: starved && attempt.code === status.DEADLINE_EXCEEDED ? excuse(failure) : failure };
-}
-
-function metadataFor({ agent_id }: Config, { vhost, vhostNamed }: Request): Metadata {
-  const metadata = new Metadata();
-  metadata.set('x-agent-id', headerValue(agent_id || hostname()));
-  if (vhostNamed) metadata.set('x-ocserv-vhost', headerValue(vhost));
-  return metadata;
-}
-
-/** gRPC's text metadata is printable ASCII; anything else is percent-encoded, as gRPC does for its own messages. */
-export function headerValue(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]/gu, (character) =>
-    [...Buffer.from(character)]
-      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
-      .join(''),
-  );
 }
 
 function fromResponse(response: CheckPolicyResponse): Answer {

@@ -5,8 +5,8 @@ import { type Address, formatAddress } from '../config/address.ts';
 import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
-import type { FailedAttempt } from './call.ts';
 import { ownCertificateFault } from './credentials.ts';
+import type { FailedAttempt } from './line.ts';
 import { failureOf, localFault } from './status.ts';
 
 /** Milliseconds that looking closer may take, once the call has failed: well within what is kept for recording it. */

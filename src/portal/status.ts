@@ -20,7 +20,7 @@ const MISCONFIGURED: ReadonlyMap<number, string> = new Map([
   ],
   [
     status.PERMISSION_DENIED,
-    'the portal knows this agent but does not let it ask: grant agent_id the right to call CheckPolicy there',
+    'the portal knows this agent but does not let it ask: grant agent_id the right to make this call there',
   ],
   [
     status.UNIMPLEMENTED,

@@ -6,7 +6,9 @@ export type CounterName =
   | 'ocserv.cache.misses_total'
   | 'ocserv.cache.stale_hits_total'
   | 'ocserv.circuit_breaker.requests_total'
-  | 'ocserv.circuit_breaker.failures_total';
+  | 'ocserv.circuit_breaker.failures_total'
+  | 'ocserv.events.delivered_total'
+  | 'ocserv.events.dropped_total';
 
 /** Adds one, in the transaction of what is counted. Attributes have few values: never a username. */
 export function count(

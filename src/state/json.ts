@@ -13,7 +13,12 @@ export function fromJson<T>(text: string, is: (value: unknown) => value is T): T
     value = undefined;
   }
   if (is(value)) return value;
-  throw new StateUnusable(
+  throw neverWritten();
+}
+
+/** The state holds something that no program of ours has put there, or lacks what each has. */
+export function neverWritten(): StateUnusable {
+  return new StateUnusable(
     'the state holds what was never written there',
     'see the disk, and move the state away: a new one is begun',
   );

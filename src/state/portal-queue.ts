@@ -1,3 +1,4 @@
+import { isAlive } from './process.ts';
 import type { Transaction } from './transaction.ts';
 
 /** One process' place among those that want to ask the portal. */
@@ -29,13 +30,4 @@ export function ahead(tx: Transaction, number: number): number {
 
 export function returnTicket(tx: Transaction, number: number): void {
   tx.write('DELETE FROM portal_queue WHERE number = ?', number);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

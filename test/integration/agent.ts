@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type CertificateFiles, makeCertificates } from '../../scripts/portal/certificates.ts';
+import { isAlive } from '../../src/state/process.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 export const LAUNCHER = join(ROOT, 'bin', 'ocagent-hook');
@@ -26,7 +27,7 @@ export interface AgentOptions {
   /** `host:port`, or several. */
   readonly address: string | readonly string[];
   readonly certificates?: CertificateFiles;
-  /** TOML below the generated [portal] and [state]. */
+  /** TOML below the generated [portal] and [state]. Events are reported only where it has a table [events]. */
   readonly config?: string;
   readonly portal?: string;
 }
@@ -37,6 +38,7 @@ export class Agent implements AsyncDisposable {
   readonly configFile: string;
   readonly state: string;
   readonly #running = new Set<ChildProcess>();
+  #started = 0;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -64,6 +66,7 @@ cert_file = "${files.agentCertificate}"
 key_file = "${files.agentKey}"
 [state]
 path = "${this.state}"
+${config.includes('[events]') ? '' : '[events]\nenabled = false'}
 ${config}
 `,
       { mode: 0o600 },
@@ -89,24 +92,32 @@ ${config}
   /** Starts a process without waiting for it. */
   start(env: Env, command: readonly string[] = [LAUNCHER]): { child: ChildProcess; ended: Promise<Run> } {
     const [program = LAUNCHER, ...args] = command;
+    // A file, not a pipe: the drain that a hook starts keeps stderr, and nobody waits for it.
+    const errFile = join(this.folder, `stderr-${this.#started++}`);
+    const err = openSync(errFile, 'a', 0o600);
     const child = spawn(program, args, {
       env: { PATH: process.env['PATH'] ?? '', OCAGENT_CONFIG: this.configFile, ...env },
       cwd: '/',
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', err],
     });
+    closeSync(err);
     this.#running.add(child);
     const out: Buffer[] = [];
-    const err: Buffer[] = [];
     child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
     const ended = new Promise<Run>((resolve, reject) => {
       child.on('error', reject);
       child.on('close', (code, signal) => {
         this.#running.delete(child);
-        resolve(runOf(code, signal, Buffer.concat(out).toString(), Buffer.concat(err).toString()));
+        resolve(runOf(code, signal, Buffer.concat(out).toString(), readFileSync(errFile, 'utf8')));
       });
     });
     return { child, ended };
+  }
+
+  /** The process that delivers events now; null when there is none. */
+  get drain(): number | null {
+    const [row] = this.query<{ pid: number }>(`SELECT pid FROM drain WHERE lease = 'held'`);
+    return row !== undefined && isAlive(row.pid) ? row.pid : null;
   }
 
   /** The state's own database, for what only it can tell. */
@@ -119,8 +130,17 @@ ${config}
     }
   }
 
+  #endDrain(): void {
+    try {
+      if (this.drain !== null) process.kill(this.drain, 'SIGKILL');
+    } catch {
+      // The test has made of the state what no drain could work on.
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#running) child.kill('SIGKILL');
+    this.#endDrain();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

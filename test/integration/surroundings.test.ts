@@ -106,9 +106,10 @@ describe("V8's code cache", () => {
     return folder;
   };
 
-  test('was made by the build, for the way to the portal too', () => {
+  test('was made by the build, for the way to the portal and for the drain, too', () => {
     const caches = readdirSync(join(ROOT, 'dist')).filter((name) => name.endsWith('.cache'));
-    assert.deepEqual(caches.map((name) => name.split('.')[0]).sort(), ['main', 'portal']);
+    const chunks = ['drain', 'main', 'portal', 'session-calls'];
+    assert.deepEqual(caches.map((name) => name.split('.')[0]).sort(), chunks);
   });
 
   test('is not needed: without it, or with one that V8 rejects, the hook answers all the same', async () => {

@@ -25,6 +25,7 @@ describe('a connect', () => {
       portalError: null,
       routes: ['10.0.0.0/8'],
       dnsServers: ['10.0.0.53'],
+      shouldDisconnect: false,
     });
     assert.equal(it.asked, 1);
   });

@@ -180,13 +180,18 @@ describe('a disconnect', () => {
       STATS_BYTES_OUT: UINT64,
       STATS_DURATION: INT64,
     });
-    assert.deepEqual(stats, { bytesIn: '9007199254740993', bytesOut: UINT64, durationSeconds: INT64 });
+    assert.deepEqual(stats, {
+      bytesIn: '9007199254740993',
+      bytesOut: UINT64,
+      durationSeconds: INT64,
+      tunnel: null,
+    });
     assert.equal(disconnect({ STATS_BYTES_IN: '0' }).stats.bytesIn, '0');
     assert.equal(disconnect({ STATS_BYTES_IN: '007' }).stats.bytesIn, '7');
   });
 
   test('has no counts where ocserv knows none', () => {
-    const none = { bytesIn: null, bytesOut: null, durationSeconds: null };
+    const none = { bytesIn: null, bytesOut: null, durationSeconds: null, tunnel: null };
     assert.deepEqual(disconnect({}).stats, none);
     assert.deepEqual(disconnect({ STATS_BYTES_IN: '', STATS_DURATION: '' }).stats, none);
     assert.deepEqual(disconnect({}).session.metadata, {});
@@ -198,7 +203,7 @@ describe('a disconnect', () => {
       STATS_BYTES_OUT: '-1',
       STATS_DURATION: '9223372036854775808',
     });
-    assert.deepEqual(stats, { bytesIn: null, bytesOut: null, durationSeconds: null });
+    assert.deepEqual(stats, { bytesIn: null, bytesOut: null, durationSeconds: null, tunnel: null });
     assert.deepEqual(session.metadata, {
       invalid_stats_bytes_in: '18446744073709551616',
       invalid_stats_bytes_out: '-1',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { headerValue } from '../../src/portal/check-policy.ts';
+import { headerValue } from '../../src/portal/metadata.ts';
 import { starved } from '../../src/portal/starvation.ts';
 import { clip, failureOf, localFault } from '../../src/portal/status.ts';
 

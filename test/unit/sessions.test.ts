@@ -18,6 +18,7 @@ const SESSION: NewSession = {
   sessionId: sessionIdOf('14304', BEGAN),
   ocservId: '14304',
   vhost: 'default',
+  vhostNamed: false,
   username: 'alice',
   groupname: 'staff',
   clientIp: '192.0.2.1',
@@ -32,7 +33,10 @@ const SESSION: NewSession = {
 const END: SessionEnd = {
   ocservId: '14304',
   vhost: 'default',
+  vhostNamed: false,
   username: 'alice',
+  reason: 'UNSPECIFIED',
+  tunnel: null,
   bytesIn: '1',
   bytesOut: '2',
   durationSeconds: '3600',
@@ -69,7 +73,7 @@ describe('the end of a session', () => {
     const { begin, end, rows, live } = await sessions(t);
     begin(0);
     assert.equal(live(), 1);
-    assert.deepEqual(end(HOUR), { sessionId: SESSION.sessionId, known: true });
+    assert.partialDeepStrictEqual(end(HOUR), { sessionId: SESSION.sessionId, known: true, already: false });
     assert.equal(live(), 0);
     const [row, ...others] = rows();
     assert.deepEqual(others, []);
@@ -105,7 +109,9 @@ describe('the end of a session', () => {
   test('without a known beginning is a record of its own, begun as long ago as it lasted', async (t) => {
     const { end, rows, live } = await sessions(t);
     const began = BEGAN + 10 * HOUR - HOUR;
-    assert.deepEqual(end(10 * HOUR), { sessionId: sessionIdOf('14304', began), known: false });
+    const ended = end(10 * HOUR);
+    assert.partialDeepStrictEqual(ended, { sessionId: sessionIdOf('14304', began), known: false });
+    assert.equal(ended.metadata['connect_recorded'], 'false', 'the portal is told that it never heard of it');
     const [row] = rows();
     assert.deepEqual(
       [row?.['username'], row?.['source'], row?.['connected_wall'], row?.['ended_wall'], row?.['bytes_in']],

@@ -1,0 +1,123 @@
+import type { Config } from '../config/schema.ts';
+import { deliverOrWait } from '../events/flush.ts';
+import { syncSessions } from '../ocserv/sync.ts';
+import { drop, lastSeq, listFailed, pendingCount } from '../state/outbox.ts';
+import { removeSalvaged, salvage } from '../state/salvage.ts';
+import { removeOldSessions } from '../state/session-records.ts';
+import type { State } from '../state/state.ts';
+import { cleanUp } from './cache.ts';
+import { configOf, type GlobalOptions, logFor, mustBeRecorded, stateOf } from './context.ts';
+import { paint, print, printJson, visible } from './output.ts';
+
+export interface MaintainOptions extends GlobalOptions {
+  readonly quiet?: boolean;
+}
+
+/** What one part came to: its figures, and what failed. */
+interface Done {
+  readonly figures: Readonly<Record<string, number>>;
+  readonly problems?: readonly string[];
+}
+
+interface Part {
+  readonly name: string;
+  readonly run: (config: Config, state: State) => Promise<Done>;
+}
+
+/** All periodic work in its order; each part's failure leaves the others running, and two at once do no harm. */
+const PARTS: readonly Part[] = [
+  { name: 'cleanup', run: cleanup },
+  { name: 'retention', run: retention },
+  { name: 'salvage', run: salvageAside },
+  { name: 'events', run: events },
+  { name: 'sessions', run: sessions },
+];
+
+/** One line for cron or a systemd timer. Exit 1 when a part failed; with --quiet only such parts say anything. */
+export async function maintain(options: MaintainOptions): Promise<number> {
+  const config = await configOf(options);
+  const state = await stateOf(config, { create: true });
+  const results = [];
+  for (const { name, run } of PARTS) {
+    const { figures, problems = [] } = await run(config, state).catch(
+      (error: unknown): Done => ({ figures: {}, problems: [(error as Error).message] }),
+    );
+    results.push({ part: name, ok: problems.length === 0, ...figures, problems });
+    if (options.json || (options.quiet && problems.length === 0)) continue;
+    const did = Object.entries(figures).map(([what, n]) => `${n} ${what.replaceAll('_', ' ')}`);
+    const failed = problems.map((problem) => `${paint('red', 'failed')}: ${visible(problem)}`);
+    await print(`${`${name}:`.padEnd(11)}${[...did, ...failed].join(', ')}`);
+  }
+  if (options.json) await printJson(results);
+  return results.every(({ ok }) => ok) ? 0 : 1;
+}
+
+async function cleanup(config: Config, state: State): Promise<Done> {
+  return { figures: { expired_decisions_removed: await cleanUp(config, state) } };
+}
+
+/** Rows removed in one transaction: a few milliseconds, after which waiting hooks get their turn. */
+const BATCH = 500;
+
+/** What is older than sessions.keep: closed sessions of which the portal has all, failed events, databases set aside. */
+async function retention({ sessions: { keep }, state: { path } }: Config, state: State): Promise<Done> {
+  const before = Date.now() - keep;
+  const failed = await inBatches(state, (tx) => {
+    const old = listFailed(tx, BATCH, before);
+    drop(
+      tx,
+      old.map(({ seq, event }) => ({ seq, type: event.type })),
+    );
+    return old.length;
+  });
+  const old = await inBatches(state, (tx) => removeOldSessions(tx, before, BATCH));
+  return {
+    figures: {
+      old_sessions_removed: old,
+      failed_events_dropped: failed,
+      databases_removed: removeSalvaged(path, keep),
+    },
+  };
+}
+
+async function inBatches(state: State, work: Parameters<typeof state.step<number>>[0]): Promise<number> {
+  for (let total = 0; ; ) {
+    const n = await state.step(work);
+    mustBeRecorded(state);
+    total += n;
+    if (n < BATCH) return total;
+  }
+}
+
+async function salvageAside({ state: { path } }: Config, state: State): Promise<Done> {
+  const salvaged = await salvage(path, state);
+  const sum = (count: (one: (typeof salvaged)[number]) => number): number =>
+    salvaged.reduce((total, one) => total + count(one), 0);
+  return {
+    figures: {
+      databases: salvaged.length,
+      events_recovered: sum(({ events }) => events),
+      sessions_recovered: sum(({ sessions }) => sessions),
+    },
+    problems: salvaged.flatMap(({ file, lost }) => lost.map((what) => `${file}: ${what}`)),
+  };
+}
+
+async function events(config: Config, state: State): Promise<Done> {
+  const upTo = await state.read(lastSeq);
+  const report = await deliverOrWait(config, state, logFor(config), { force: false, upTo });
+  const away = report?.away ?? null;
+  return {
+    figures: { delivered: report?.delivered ?? 0, pending: await state.read(pendingCount) },
+    problems: away === null ? [] : [`the portal could not be told: ${away.code}: ${away.detail}`],
+  };
+}
+
+async function sessions(config: Config, state: State): Promise<Done> {
+  const { live, takenUp, closed, ordered, invalid, problems } = await syncSessions({
+    config,
+    state,
+    log: logFor(config),
+  });
+  return { figures: { live, taken_up: takenUp, closed, invalid, ended_by_order: ordered }, problems };
+}

@@ -1,0 +1,37 @@
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../log/log.ts';
+import { carryOut } from '../ocserv/carry-out.ts';
+import { Occtl } from '../ocserv/occtl.ts';
+import { takeLease } from '../state/drain.ts';
+import { forgetWaits } from '../state/outbox.ts';
+import type { State } from '../state/state.ts';
+import { type DrainReport, drain } from './drain.ts';
+
+/**
+ * Delivers as this process, if no other does.
+ * @returns null when another process holds the lease: it delivers.
+ */
+export async function deliver(
+  config: Config,
+  state: State,
+  log: Log,
+  how: { readonly force: boolean; readonly linger: number },
+): Promise<DrainReport | null> {
+  const term = await state.step((tx) => {
+    forgetWaits(tx, config.events.retry_max);
+    return takeLease(tx);
+  });
+  if (term === null) return null;
+  // gRPC is loaded here, once it is known that there is something to do with it.
+  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const occtl = new Occtl(config.ocserv);
+  return drain({
+    config,
+    state,
+    log,
+    term,
+    calls: sessionCalls(config),
+    carryOut: (order) => carryOut(order, { occtl, state, log }),
+    ...how,
+  });
+}

@@ -1,0 +1,33 @@
+import type { Config } from '../config/schema.ts';
+import { endEvent } from '../events/record.ts';
+import { uuidv7 } from '../events/uuid.ts';
+import type { Log } from '../log/log.ts';
+import { type EndedSession, endOfUnknown, type SessionEnd } from '../state/sessions.ts';
+
+/**
+ * Tells the portal of an end that the state could not take: one call, without the outbox.
+ * @param known what the state could still tell of the session; null where it could not be read.
+ * @returns whether the portal took it.
+ */
+export async function reportDirectly(
+  end: SessionEnd,
+  known: EndedSession | null,
+  config: Config,
+  log: Log,
+): Promise<boolean> {
+  if (!config.events.enabled) return false;
+  // Nobody waits for a disconnect: here node:crypto may be loaded.
+  const eventId = uuidv7(Date.now(), crypto.randomUUID().replaceAll('-', ''));
+  const ended = known ?? endOfUnknown(end, Date.now(), eventId);
+  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const calls = sessionCalls(config);
+  const reported = await calls.report(ended.eventId, endEvent(ended));
+  calls.close();
+  if (reported.kind === 'taken') return true;
+  const error =
+    'failure' in reported
+      ? { code: reported.failure.code, error: reported.failure.detail, cure: reported.failure.cure }
+      : { error: reported.detail };
+  log.error('the portal could not be told of the disconnect either', { username: end.username, ...error });
+  return false;
+}

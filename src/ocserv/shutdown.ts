@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { sleep } from '../state/patience.ts';
+
+/** Milliseconds that a disconnect may take to find out: its record waits for it, and ocserv may kill us soon. */
+const LOOK_FOR_MS = 250;
+const LOOK_EVERY_MS = 10;
+
+/**
+ * Whether ocserv ends this session because it is going down itself. It does not tell its scripts, but it shows: ordinarily its
+ * main process goes back to its event loop once it has started a script; in a shutdown it never does, and its security
+ * modules (ocserv-sm) are ended after the last script was started (facts/ocserv.md). Only what is seen counts: with hundreds
+ * of sessions it may not have come to that yet, and then this says no.
+ */
+export async function isServerGoingDown(): Promise<boolean> {
+  const main = mainProcess();
+  if (main === null) return false;
+  const until = performance.now() + LOOK_FOR_MS;
+  for (;;) {
+    if (waitsForEvents(main)) return false;
+    const modules = livingModules(main);
+    if (modules === 0) return true;
+    if (modules === null || performance.now() > until) return false;
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** The nearest of our ancestors that is ocserv's main process; there may be ocserv-fw in between. */
+function mainProcess(): number | null {
+  let pid = process.ppid;
+  for (let generation = 0; generation < 8 && pid > 1; generation++) {
+    const process = look(pid);
+    if (process === null) return null;
+    if (process.name === 'ocserv-main') return pid;
+    pid = process.parent;
+  }
+  return null;
+}
+
+function waitsForEvents(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/wchan`, 'latin1').includes('epoll');
+  } catch {
+    return false;
+  }
+}
+
+/** How many of its security modules run; null where the kernel does not tell. */
+function livingModules(main: number): number | null {
+  try {
+    const children = readFileSync(`/proc/${main}/task/${main}/children`, 'latin1').split(' ').filter(Boolean);
+    return children
+      .map((pid) => look(Number(pid)))
+      .filter((child) => child?.name === 'ocserv-sm' && child.runs).length;
+  } catch (error) {
+    // Without the main process nobody starts scripts; without this list in the kernel nobody knows.
+    return look(main) === null && (error as NodeJS.ErrnoException).code === 'ENOENT' ? 0 : null;
+  }
+}
+
+/** proc(5), stat: the name in parentheses, then the state and the parent. */
+function look(pid: number): { name: string; runs: boolean; parent: number } | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const end = stat.lastIndexOf(')');
+    const [state, parent] = stat.slice(end + 2).split(' ');
+    return {
+      name: stat.slice(stat.indexOf('(') + 1, end),
+      runs: state !== 'Z' && state !== 'X',
+      parent: Number(parent),
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,173 @@
+import type { Config } from '../config/schema.ts';
+import { deliverOrWait } from '../events/flush.ts';
+import type { Log } from '../log/log.ts';
+import { type LiveSession, liveSessions } from '../state/live-sessions.ts';
+import { loadOcctlContact, noteOcctlAnswered, noteOcctlDead } from '../state/occtl-contact.ts';
+import { lastSeq } from '../state/outbox.ts';
+import type { State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
+import { type Listed, type Listing, Occtl } from './occtl.ts';
+import { missing, recordOf, reportLive, serverIsDead, takeUp } from './reconcile.ts';
+import { tunnelTraffic } from './tunnel-traffic.ts';
+import { validateSessions } from './validate.ts';
+
+export interface SyncReport {
+  /** Sessions that ocserv has and that are on record. */
+  readonly live: number;
+  /** Of these, whose connect had not been recorded. */
+  readonly takenUp: number;
+  /** On record, and gone without a word. */
+  readonly closed: number;
+  /** Orders of the portal's to end sessions, carried out. */
+  readonly ordered: number;
+  /** Not valid any more by the portal's word. */
+  readonly invalid: number;
+  /** What could not be done, and why. */
+  readonly problems: readonly string[];
+}
+
+export interface SyncMeans {
+  readonly config: Config;
+  readonly state: State;
+  readonly log: Log;
+}
+
+/** What comparing our records with ocserv's list came to. */
+interface Compared {
+  readonly live: readonly LiveSession[];
+  readonly takenUp: number;
+  readonly closed: readonly LiveSession[];
+  readonly problems: readonly string[];
+}
+
+/**
+ * Brings our records and ocserv's sessions together: each live one is reported with its traffic and asked about, those that
+ * are gone are closed, and those that the portal wants ended are. A failed occtl closes nothing.
+ */
+export async function syncSessions(means: SyncMeans): Promise<SyncReport> {
+  const { config, state, log } = means;
+  // What begins while occtl is asked cannot be missing in its list.
+  const before = new Set((await state.read(liveSessions)).map(({ id }) => id));
+  const since = Date.now();
+  const listing = await new Occtl(config.ocserv).users();
+  const compared = await compare(listing, before, since, means);
+  for (const session of compared.closed) {
+    log.warn('session closed: ocserv has it no longer, and told nobody', {
+      session_id: session.sessionId,
+      username: session.username,
+      bytes_in: session.traffic.bytesIn?.toString(),
+      bytes_out: session.traffic.bytesOut?.toString(),
+    });
+  }
+  const validation = await validateSessions(compared.live, means);
+  const upTo = await state.read(lastSeq);
+  const delivery = await deliverOrWait(config, state, log, { force: false, upTo });
+  const problems = [...compared.problems, ...validation.problems];
+  if (delivery !== null && delivery.away !== null) {
+    problems.push(`the portal could not be told: ${delivery.away.code}: ${delivery.away.detail}`);
+  }
+  return {
+    live: compared.live.length,
+    takenUp: compared.takenUp,
+    closed: compared.closed.length,
+    ordered: delivery?.orders ?? 0,
+    invalid: validation.invalid,
+    problems,
+  };
+}
+
+async function compare(
+  listing: Listing,
+  before: ReadonlySet<number>,
+  since: number,
+  means: SyncMeans,
+): Promise<Compared> {
+  switch (listing.kind) {
+    case 'failed':
+      return { live: [], takenUp: 0, closed: [], problems: [listing.why] };
+    case 'dead':
+      return withoutServer(listing, before, means);
+    case 'listed':
+      await means.state.step((tx) => noteOcctlAnswered(tx, listing.socket));
+      return withList(listing.users, before, since, means);
+  }
+}
+
+async function withList(
+  users: readonly Listed[],
+  before: ReadonlySet<number>,
+  since: number,
+  { config, state }: SyncMeans,
+): Promise<Compared> {
+  const takenUp = await inBatches(state, users, (tx, part) =>
+    part.filter((listed) => takeUp(tx, listed, since, config)),
+  );
+  const live = await inBatches(state, users, (tx, part) => {
+    const records = liveSessions(tx);
+    return part.flatMap((listed) => {
+      const session = recordOf(listed, records);
+      if (session === undefined) return [];
+      // Its connect-script may still be running, or just have let it in.
+      if (listed.state === 'connected') reportLive(tx, session, tunnelTraffic(listed), config);
+      return [session];
+    });
+  });
+  const found = new Set(live.map(({ id }) => id));
+  const gone = [...before].filter((id) => !found.has(id));
+  const closed = await closeThose(state, gone, (tx, session) => missing(tx, session, config));
+  return { live, takenUp: takenUp.length, closed, problems: unwritten(state) };
+}
+
+async function withoutServer(
+  { why, socket, wasThere }: Extract<Listing, { kind: 'dead' }>,
+  before: ReadonlySet<number>,
+  { config, state }: SyncMeans,
+): Promise<Compared> {
+  const deadSince = await state.step((tx) => {
+    // A socket that was never there may simply be the wrong one: that is no sign of anything.
+    if (!wasThere && loadOcctlContact(tx).socket !== socket) return null;
+    noteOcctlDead(tx);
+    return loadOcctlContact(tx).deadSince;
+  });
+  if (before.size === 0) return { live: [], takenUp: 0, closed: [], problems: [] };
+  if (deadSince === null) {
+    return { live: [], takenUp: 0, closed: [], problems: [`${why}; see ocserv.occtl_socket`] };
+  }
+  const closed = await closeThose(state, [...before], (tx, session) =>
+    serverIsDead(tx, session, deadSince, config),
+  );
+  const left = before.size - closed.length;
+  const waiting = `${why}; ${left} session(s) are closed if it stays so for a minute`;
+  return { live: [], takenUp: 0, closed, problems: [...(left > 0 ? [waiting] : []), ...unwritten(state)] };
+}
+
+/** @returns which were closed. One that has ended in good order since it was read is left alone. */
+function closeThose(
+  state: State,
+  ids: readonly number[],
+  close: (tx: Transaction, session: LiveSession) => boolean,
+): Promise<LiveSession[]> {
+  return inBatches(state, ids, (tx, part) => {
+    const wanted = new Set(part);
+    return liveSessions(tx).filter((session) => wanted.has(session.id) && close(tx, session));
+  });
+}
+
+function unwritten({ unrecorded }: State): string[] {
+  return unrecorded === null ? [] : [`the state cannot be written: ${unrecorded}`];
+}
+
+/** Sessions in one transaction: a few milliseconds, after which waiting hooks get their turn. */
+const BATCH = 100;
+
+async function inBatches<T, R>(
+  state: State,
+  all: readonly T[],
+  work: (tx: Transaction, part: readonly T[]) => R[],
+): Promise<R[]> {
+  const results: R[] = [];
+  for (let from = 0; from < all.length; from += BATCH) {
+    results.push(...(await state.step((tx) => work(tx, all.slice(from, from + BATCH)))));
+  }
+  return results;
+}

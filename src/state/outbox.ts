@@ -1,0 +1,272 @@
+import type { EventType, SessionEvent } from '../events/event.ts';
+import { uuidv7 } from '../events/uuid.ts';
+import { count } from './counters.ts';
+import { fromJson } from './json.ts';
+import type { Transaction } from './transaction.ts';
+
+/** An event on its way to the portal, with what has become of it so far. */
+export interface Queued {
+  readonly seq: number;
+  readonly id: string;
+  readonly event: SessionEvent;
+  /** Calls so far that did not deliver it. */
+  readonly attempts: number;
+  readonly lastError: string | null;
+  /** Wall milliseconds before which it is not tried again. */
+  readonly retryAt: number;
+  /** Wall milliseconds since which it is set aside; null while it is pending. */
+  readonly failedAt: number | null;
+}
+
+/** How many of each were given up to keep the outbox within its bound. */
+export type Dropped = Readonly<Partial<Record<EventType, number>>>;
+
+/** Rows that one hook removes at most, where max_pending was lowered: the next ones go on. */
+const DROPPED_AT_ONCE = 100;
+
+export function newEventId(tx: Transaction): string {
+  const random = tx.row<{ random: string }>('SELECT hex(randomblob(10)) AS random')?.random ?? '';
+  return uuidv7(tx.now.wall, random);
+}
+
+/**
+ * Puts an event into the outbox. An update makes undelivered older ones of its session void, and so does the end, which
+ * has the final figures. Past `maxPending` the oldest connects and updates go; disconnects, which are accounting, never.
+ * @returns what had to go.
+ */
+export function enqueue(
+  tx: Transaction,
+  event: SessionEvent,
+  { maxPending, id = newEventId(tx) }: { maxPending: number; id?: string },
+): Dropped {
+  if (event.type !== 'connect') removeUpdates(tx, event.sessionId);
+  const { type, sessionId, username, vhost, at, ...body } = event;
+  tx.write(
+    'INSERT INTO event (id, type, session_id, username, vhost, at_wall, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    id,
+    type,
+    sessionId,
+    username,
+    vhost,
+    at,
+    JSON.stringify(body),
+  );
+  return dropExcess(tx, maxPending);
+}
+
+function removeUpdates(tx: Transaction, sessionId: string): void {
+  tx.write(`DELETE FROM event WHERE session_id = ? AND type = 'update' AND failed_wall IS NULL`, sessionId);
+}
+
+function dropExcess(tx: Transaction, maxPending: number): Dropped {
+  const excess = tx.writable ? pendingCount(tx) - maxPending : 0;
+  if (excess <= 0) return {};
+  const oldest = tx.rows<{ seq: number; type: EventType }>(
+    `SELECT seq, type FROM event WHERE failed_wall IS NULL AND type <> 'disconnect' ORDER BY seq LIMIT ?`,
+    Math.min(excess, DROPPED_AT_ONCE),
+  );
+  return drop(tx, oldest);
+}
+
+/** Removes events that were never delivered, and counts them. */
+export function drop(tx: Transaction, events: readonly { seq: number; type: EventType }[]): Dropped {
+  const dropped: Partial<Record<EventType, number>> = {};
+  for (const { seq, type } of events) {
+    if (tx.write('DELETE FROM event WHERE seq = ?', seq) === 0) continue;
+    count(tx, 'ocserv.events.dropped_total', { type });
+    dropped[type] = (dropped[type] ?? 0) + 1;
+  }
+  return dropped;
+}
+
+/** Events that wait for the portal, without counting them. */
+export function pendingCount(tx: Transaction): number {
+  return tx.row<{ pending: number }>('SELECT pending FROM event_size WHERE id = 1')?.pending ?? 0;
+}
+
+/**
+ * The next events that may be sent now, the longest waiting first: of each session only its first one that is not
+ * delivered yet, so that its order is kept. `busy` are sessions of which one is being sent.
+ */
+export function nextDue(tx: Transaction, busy: Iterable<string>, limit: number): Queued[] {
+  return tx
+    .rows<Row>(
+      `SELECT ${COLUMNS} FROM event WHERE failed_wall IS NULL AND retry_at <= ?
+         AND session_id NOT IN (SELECT value FROM json_each(?))
+         AND NOT EXISTS (SELECT 1 FROM event AS earlier WHERE earlier.session_id = event.session_id
+           AND earlier.seq < event.seq AND earlier.failed_wall IS NULL)
+       ORDER BY retry_at, seq LIMIT ?`,
+      tx.now.wall,
+      JSON.stringify([...busy]),
+      limit,
+    )
+    .map(fromRow);
+}
+
+/** The portal took it. */
+export function delivered(tx: Transaction, { seq, event }: Queued): void {
+  // It may have been dropped, or been replaced by a newer one, while it was on its way.
+  if (tx.write('DELETE FROM event WHERE seq = ?', seq) === 0) return;
+  count(tx, 'ocserv.events.delivered_total', { type: event.type });
+}
+
+/** A call for it did not reach the portal: it is tried again as soon as anything is. */
+export function noteTry(tx: Transaction, { seq }: Queued, error: string): void {
+  tx.write('UPDATE event SET attempts = attempts + 1, last_error = ? WHERE seq = ?', error, seq);
+}
+
+/** It is tried again after `wait` milliseconds, and what comes after it in its session waits with it. */
+export function postpone(tx: Transaction, { seq, event }: Queued, error: string, wait: number): void {
+  const retryAt = tx.now.wall + wait;
+  tx.write(
+    'UPDATE event SET attempts = attempts + 1, last_error = ?, retry_at = ? WHERE seq = ?',
+    error,
+    retryAt,
+    seq,
+  );
+  tx.write(
+    'UPDATE event SET retry_at = max(retry_at, ?) WHERE session_id = ? AND seq > ? AND failed_wall IS NULL',
+    retryAt,
+    event.sessionId,
+    seq,
+  );
+}
+
+/** The portal will never take it as it is: it holds up neither others nor its own session any more. */
+export function setAsideEvent(tx: Transaction, { seq }: Queued, error: string): void {
+  tx.write(
+    'UPDATE event SET attempts = attempts + 1, last_error = ?, failed_wall = ? WHERE seq = ?',
+    error,
+    tx.now.wall,
+    seq,
+  );
+}
+
+/**
+ * Makes waits void: all of them, or only those longer than any that was ever begun, which a clock that was set back has
+ * left behind.
+ */
+export function forgetWaits(tx: Transaction, longerThan = 0): void {
+  tx.write(
+    'UPDATE event SET retry_at = 0 WHERE failed_wall IS NULL AND retry_at > ?',
+    longerThan === 0 ? 0 : tx.now.wall + longerThan,
+  );
+}
+
+/** Pending events, up to that one, that have not been tried since `forgetWaits`. */
+export function untriedCount(tx: Transaction, upTo: number): number {
+  return (
+    tx.row<{ n: number }>(
+      'SELECT count(*) AS n FROM event WHERE failed_wall IS NULL AND retry_at = 0 AND seq <= ?',
+      upTo,
+    )?.n ?? 0
+  );
+}
+
+export function lastSeq(tx: Transaction): number {
+  return tx.row<{ seq: number | null }>('SELECT max(seq) AS seq FROM event')?.seq ?? 0;
+}
+
+export interface OutboxTally {
+  readonly pending: number;
+  readonly pendingByType: Readonly<Record<EventType, number>>;
+  readonly failed: number;
+  /** Wall milliseconds of the oldest pending event; null when there is none. */
+  readonly oldestAt: number | null;
+}
+
+/** Reads the whole outbox, so it is for people and monitoring, not for hooks. */
+export function tallyOutbox(tx: Transaction): OutboxTally {
+  const pendingByType = { connect: 0, disconnect: 0, update: 0 };
+  for (const { type, n } of tx.rows<{ type: EventType; n: number }>(
+    'SELECT type, count(*) AS n FROM event WHERE failed_wall IS NULL GROUP BY type',
+  ))
+    pendingByType[type] = n;
+  const failed = tx.row<{ n: number }>('SELECT count(*) AS n FROM event WHERE failed_wall IS NOT NULL');
+  const oldest = tx.row<{ at: number | null }>(
+    'SELECT min(at_wall) AS at FROM event WHERE failed_wall IS NULL',
+  );
+  return {
+    pending: pendingCount(tx),
+    pendingByType,
+    failed: failed?.n ?? 0,
+    oldestAt: oldest?.at ?? null,
+  };
+}
+
+export interface EventFilter {
+  readonly failedOnly?: boolean;
+  readonly username?: string;
+  readonly limit: number;
+}
+
+/** In their order. */
+export function listEvents(tx: Transaction, { failedOnly, username, limit }: EventFilter): Queued[] {
+  return tx
+    .rows<Row>(
+      `SELECT ${COLUMNS} FROM event WHERE (? = 0 OR failed_wall IS NOT NULL) AND (? IS NULL OR username = ?)
+       ORDER BY seq LIMIT ?`,
+      failedOnly ? 1 : 0,
+      username ?? null,
+      username ?? null,
+      limit,
+    )
+    .map(fromRow);
+}
+
+export function findEvent(tx: Transaction, id: string): Queued | undefined {
+  const row = tx.row<Row>(`SELECT ${COLUMNS} FROM event WHERE id = ?`, id);
+  return row && fromRow(row);
+}
+
+/** Set-aside events, at most `limit`; those set aside before a wall time where one is given. */
+export function listFailed(tx: Transaction, limit: number, before = Number.MAX_SAFE_INTEGER): Queued[] {
+  return tx
+    .rows<Row>(
+      `SELECT ${COLUMNS} FROM event WHERE failed_wall IS NOT NULL AND failed_wall < ? ORDER BY seq LIMIT ?`,
+      before,
+      limit,
+    )
+    .map(fromRow);
+}
+
+/** Pending again, to be tried at once. */
+export function retryEvent(tx: Transaction, { seq }: Queued): void {
+  tx.write('UPDATE event SET failed_wall = NULL, retry_at = 0 WHERE seq = ?', seq);
+}
+
+const COLUMNS =
+  'seq, id, type, session_id, username, vhost, at_wall, body, attempts, retry_at, last_error, failed_wall';
+
+interface Row {
+  seq: number;
+  id: string;
+  type: EventType;
+  session_id: string;
+  username: string;
+  vhost: string | null;
+  at_wall: number;
+  body: string;
+  attempts: number;
+  retry_at: number;
+  last_error: string | null;
+  failed_wall: number | null;
+}
+
+function fromRow(row: Row): Queued {
+  const body = fromJson(row.body, isTable);
+  const { type, username, vhost } = row;
+  return {
+    seq: row.seq,
+    id: row.id,
+    event: { ...body, type, sessionId: row.session_id, username, vhost, at: row.at_wall } as SessionEvent,
+    attempts: row.attempts,
+    lastError: row.last_error,
+    retryAt: row.retry_at,
+    failedAt: row.failed_wall,
+  };
+}
+
+function isTable(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
