@@ -21,6 +21,8 @@ export interface PortalProcess {
   call(wanted: Wanted): Promise<LogLine>;
   forget(): void;
   stop(): Promise<void>;
+  /** It is gone at once, and says goodbye to nobody (SIGKILL). */
+  kill(): Promise<void>;
 }
 
 const MAIN = join(import.meta.dirname, '..', 'portal', 'main.ts');
@@ -30,6 +32,8 @@ export async function startPortalProcess(options: {
   folder: string;
   certificates: string;
   policy: PolicyInput;
+  /** `host:port`; by default any free port of 127.0.0.1. */
+  listen?: string;
   inside?: (argv: readonly string[]) => [string, ...string[]];
 }): Promise<PortalProcess> {
   const file = join(options.folder, 'policy.toml');
@@ -42,7 +46,8 @@ export async function startPortalProcess(options: {
   };
   await write(options.policy);
 
-  const words = ['--policy', file, '--certs', options.certificates, '--listen', '127.0.0.1:0', '--log'];
+  const listen = options.listen ?? '127.0.0.1:0';
+  const words = ['--policy', file, '--certs', options.certificates, '--listen', listen, '--log'];
   const argv: [string, ...string[]] = [process.execPath, MAIN, ...words];
   const portal = await start(options.inside?.(argv) ?? argv, { env: toolEnvironment() });
   const callOff = atExit(() => portal.signal('SIGKILL'));
@@ -81,6 +86,10 @@ export async function startPortalProcess(options: {
     },
     async stop() {
       if (portal.running) await portal.end('SIGTERM', 5_000).catch(() => portal.end('SIGKILL'));
+      callOff();
+    },
+    async kill() {
+      await portal.end('SIGKILL');
       callOff();
     },
   };
