@@ -20,8 +20,15 @@ export interface Installation {
   configure(options: { portal: string; config?: string }): void;
   /** One of the program's commands, as a person calls it. */
   command(...args: string[]): Promise<Finished>;
+  /** As `command`; `elsewhere` makes it one that runs in another place, e.g. in a network namespace. */
+  commandIn(
+    elsewhere: (argv: readonly string[]) => [string, ...string[]],
+    ...args: string[]
+  ): Promise<Finished>;
   /** The state's own database, for what only it can tell. */
   query<T>(sql: string): T[];
+  /** Changes that database by one or more statements, for what only time could do. */
+  change(sql: string): void;
 }
 
 /** @param folder of which nobody but its owner may write; it goes when its owner removes it. */
@@ -35,6 +42,12 @@ export async function install(folder: string): Promise<Installation> {
     return log;
   };
   const state = () => join(folder, `state-${configured}`, 'state.db');
+  const open = () => {
+    there();
+    return new Database(state(), { timeout: 5_000, fileMustExist: true });
+  };
+  const call = (argv: [string, ...string[]]) =>
+    run(argv, { env: { ...toolEnvironment(), OCAGENT_CONFIG: configFile }, timeout: 30_000 });
   return {
     certificates,
     configFile,
@@ -47,13 +60,20 @@ export async function install(folder: string): Promise<Installation> {
       log = new HookLog(join(folder, `log-${configured}`, 'hook.log'));
       writeFileSync(configFile, configText(portal, certificates, state(), log.file, config), { mode: 0o600 });
     },
-    command: (...args) =>
-      run([HOOK, ...args], { env: { ...toolEnvironment(), OCAGENT_CONFIG: configFile }, timeout: 30_000 }),
+    command: (...args) => call([HOOK, ...args]),
+    commandIn: (elsewhere, ...args) => call(elsewhere([HOOK, ...args])),
     query<T>(sql: string) {
-      there();
-      const db = new Database(state(), { timeout: 5_000, fileMustExist: true });
+      const db = open();
       try {
         return db.prepare(sql).all() as T[];
+      } finally {
+        db.close();
+      }
+    },
+    change(sql) {
+      const db = open();
+      try {
+        db.exec(sql);
       } finally {
         db.close();
       }

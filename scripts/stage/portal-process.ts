@@ -1,7 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
-import type { PolicyInput } from '../portal/policy.ts';
+import type { PolicyInput, RpcName } from '../portal/policy.ts';
 import { atExit } from '../vpn/at-exit.ts';
 import { toolEnvironment } from '../vpn/run.ts';
 import { start } from '../vpn/running.ts';
@@ -16,7 +16,7 @@ export interface PortalProcess {
   /** Calls that were answered or given up, as the portal's --log tells them, since the last `forget`. */
   calls(wanted?: Wanted): LogLine[];
   /** Resolves when the portal holds a call of that user's back, as a `delay` in its policy says. */
-  holds(username: string): Promise<void>;
+  holds(username: string, rpc?: RpcName): Promise<void>;
   /** Resolves with the first call that matches, at once when it came already. */
   call(wanted: Wanted): Promise<LogLine>;
   forget(): void;
@@ -70,8 +70,8 @@ export async function startPortalProcess(options: {
       // Said once it has gone down or come back.
       await portal.log.waitFor(policy.down === true ? /^portal: down/ : /^portal: listening/, 10_000, index);
     },
-    async holds(username) {
-      await portal.log.waitFor(new RegExp(`^portal: CheckPolicy of "${username}" waits`), 10_000, from);
+    async holds(username, rpc = 'CheckPolicy') {
+      await portal.log.waitFor(new RegExp(`^portal: ${rpc} of "${username}" waits`), 10_000, from);
     },
     async call(wanted) {
       for (let index = from; ; index += 1) {

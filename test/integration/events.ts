@@ -1,7 +1,11 @@
+import { join } from 'node:path';
 import type { Agent } from './agent.ts';
 
 /** Events reported, with short waits. */
 export const EVENTS = '[events]\nretry_initial = "100ms"\nretry_max = "1s"\n[log]\nlevel = "debug"';
+
+/** The hook without its launcher: it leaves events behind, and nobody starts a drain. */
+export const WITHOUT_DRAIN = [process.execPath, join(import.meta.dirname, '..', '..', 'dist', 'boot.cjs')];
 
 const LONGEST_MS = 20_000;
 
@@ -12,4 +16,9 @@ export async function gone(agent: Agent): Promise<void> {
     if (performance.now() > until) throw new Error('the drain stays');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** How many events the portal has not taken, failed ones not counted. */
+export function pending(agent: Agent): number {
+  return agent.query<{ pending: number }>('SELECT pending FROM event_size')[0]?.pending ?? 0;
 }

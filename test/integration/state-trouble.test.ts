@@ -6,8 +6,7 @@ import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import type { Agent } from './agent.ts';
 import { withPortal } from './fixture.ts';
-
-const MOUNTS = mountsWork() ? {} : { skip: process.env['CI'] === undefined ? 'mounting needs root' : false };
+import { fill, MOUNTS, mountTmpfs } from './mounts.ts';
 
 describe('state that cannot be used', () => {
   const fixture = withPortal({
@@ -149,7 +148,7 @@ describe('state that can be read but not written', () => {
     await using agent = await fixture.install();
     await using _disk = mountTmpfs(dirname(agent.state));
     await agent.connect('alice');
-    execFileSync('sh', ['-c', `dd if=/dev/zero of=${dirname(agent.state)}/fill bs=512 2>/dev/null; true`]);
+    fill(dirname(agent.state));
     await stillAnswers(agent, /the disk is full/);
   });
 
@@ -263,21 +262,3 @@ describe('state that is corrupt', () => {
     db.close();
   });
 });
-
-function mountsWork(): boolean {
-  try {
-    execFileSync('unshare', ['-m', 'true'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function mountTmpfs(folder: string): AsyncDisposable {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k,mode=0700', 'tmpfs', folder]);
-  return {
-    async [Symbol.asyncDispose]() {
-      execFileSync('umount', ['-l', folder]);
-    },
-  };
-}
