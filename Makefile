@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 TESTS := --test --test-reporter=spec
 
-.PHONY: all build test check demo bench proto proto-check clean
+.PHONY: all build test check demo bench soak proto proto-check clean
 
 all: build
 
@@ -34,6 +34,11 @@ demo: build
 
 bench: build
 	@node scripts/bench/main.ts
+
+# Hooks, drains and the portal are killed at random moments; then all that was recorded must arrive: make soak ROUNDS=5000
+ROUNDS ?= 1000
+soak: build
+	@node scripts/soak/main.ts $(ROUNDS)
 
 proto: node_modules/.package-lock.json
 	node scripts/proto/generate.ts

@@ -37,6 +37,8 @@ ttl = "${RULES.ttlSeconds}s"
 failure_threshold = ${RULES.threshold}
 timeout = "${RULES.openSeconds}s"
 max_requests = ${RULES.trials}
+[events]
+retry_max = "2s"
 `;
 
 export const USERS = ['alice', 'bob', 'carol', 'dave', 'erin'] as const;

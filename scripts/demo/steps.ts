@@ -84,6 +84,44 @@ export class Steps {
       this.#narrator.seen('', `${times.join(', ')} ms where the portal ${portal}`);
   }
 
+  async eventsWait(title: string): Promise<void> {
+    this.#narrator.event(title);
+    const pending = await this.#pending();
+    this.#narrator.seen('outbox', paint('yellow', `${pending} events`));
+    this.#check({ waiting: pending > 0 }, { waiting: true });
+  }
+
+  async everythingIsTold(title: string): Promise<void> {
+    await this.#until(title, 'waiting', 'empty', async () =>
+      (await this.#pending()) === 0 ? 'empty' : 'waiting',
+    );
+    const { portal } = this.#stage;
+    const { log } = this.#stage.installation;
+    const began = log.all({ msg: 'connect allowed' }).map((line) => line['session_id']);
+    const ended = log.all({ msg: 'disconnect recorded' }).map((line) => line['session_id']);
+    // What it has taken it has said, but we may not have read it yet.
+    for (const session_id of began) await portal.call({ rpc: 'ReportConnect', session_id });
+    for (const session_id of ended) await portal.call({ rpc: 'ReportDisconnect', session_id });
+    const told = (rpc: string) =>
+      portal.calls({ rpc }).filter(({ answer }) => (answer as LogLine)['status'] === 'OK');
+    const connects = told('ReportConnect').map((call) => call['session_id']);
+    const disconnects = told('ReportDisconnect').map((call) => call['session_id']);
+    this.#narrator.seen(
+      'portal',
+      paint('green', `${connects.length} connects, ${disconnects.length} disconnects`),
+    );
+    const bytes = told('ReportDisconnect').reduce((sum, call) => sum + bytesOf(call), 0n);
+    this.#narrator.seen('', `each once, with its bytes (${bytes} in all)`);
+    this.#check(
+      { connects: connects.sort().join(), disconnects: disconnects.sort().join() },
+      { connects: began.sort().join(), disconnects: ended.sort().join() },
+    );
+  }
+
+  async #pending(): Promise<number> {
+    return (JSON.parse(await this.#command('events', 'status', '--json')) as { pending: number }).pending;
+  }
+
   async setPolicy(policy: PolicyInput): Promise<void> {
     await this.#stage.portal.setPolicy(policy);
     this.#narrator.event(
@@ -130,6 +168,11 @@ export class Steps {
     if (status === 0) return stdout;
     throw new NotAsItShouldBe(`ocagent-hook ${args.join(' ')} ended with ${status}: ${stderr || stdout}`);
   }
+}
+
+function bytesOf(call: LogLine): bigint {
+  const { stats } = call['request'] as { stats: { bytesReceived: string; bytesSent: string } };
+  return BigInt(stats.bytesReceived) + BigInt(stats.bytesSent);
 }
 
 function portalOf(line: LogLine): Expected['portal'] {

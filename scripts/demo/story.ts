@@ -62,6 +62,7 @@ async function portalIsDown(steps: Steps): Promise<void> {
   });
   await steps.connect('alice', 'alice comes back: let in at once', { ...known, ...atOnce });
   steps.compareTimes();
+  await steps.eventsWait('what began and ended meanwhile waits to be told to the portal');
 }
 
 async function portalIsBack(steps: Steps): Promise<void> {
@@ -75,4 +76,7 @@ async function portalIsBack(steps: Steps): Promise<void> {
   await steps.breakerIs('half-open');
   await steps.connect('dave', 'dave connects: the second one, and all is well again', trial);
   await steps.breakerIs('closed');
+  await steps.everythingIsTold(
+    'the portal is told of every session that began and ended, while it was away too',
+  );
 }

@@ -86,7 +86,7 @@ export function giveLeaseBack(
   tx: Transaction,
   found: { readonly portal: 'well' | 'not met' } | { readonly portal: 'away'; error: string; wait: number },
 ): void {
-  setLease(tx, 'free', 0);
+  setLease(tx, 'free', process.pid);
   if (found.portal === 'well') {
     tx.write('UPDATE drain SET failures = 0, retry_at = 0, last_error = NULL WHERE id = 1');
   } else if (found.portal === 'away') {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isAlive } from '../../src/state/process.ts';
 import type { Agent } from './agent.ts';
 
 /** Events reported, with short waits. */
@@ -12,7 +13,9 @@ const LONGEST_MS = 20_000;
 /** Resolves when no drain is at work. Nothing tells a stranger of a process' end, so this looks. */
 export async function gone(agent: Agent): Promise<void> {
   const until = performance.now() + LONGEST_MS;
-  while (agent.query<{ lease: string }>('SELECT lease FROM drain')[0]?.lease !== 'free') {
+  for (;;) {
+    const [drain] = agent.query<{ lease: string; pid: number }>('SELECT lease, pid FROM drain');
+    if (drain === undefined || (drain.lease === 'free' && (drain.pid === 0 || !isAlive(drain.pid)))) return;
     if (performance.now() > until) throw new Error('the drain stays');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

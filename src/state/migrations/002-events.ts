@@ -73,6 +73,8 @@ ALTER TABLE session ADD COLUMN seen_packets_out TEXT;
 ALTER TABLE session ADD COLUMN missing_wall INTEGER;
 ALTER TABLE session ADD COLUMN missing_boot TEXT;
 ALTER TABLE session ADD COLUMN missing_mono INTEGER;
+CREATE INDEX session_of_session_id ON session (session_id);
+CREATE INDEX session_of_ocserv_id ON session (ocserv_id);
 CREATE INDEX session_ended ON session (ended_wall) WHERE ended_wall IS NOT NULL;
 
 -- ocserv as occtl last met it: through which socket, and since when that is dead.
