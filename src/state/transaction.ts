@@ -32,7 +32,8 @@ export class Transaction {
 
   /** Rows one at a time, for tables that need not fit in memory. */
   each<T>(sql: string, ...values: Value[]): IterableIterator<T> {
-    return this.#prepare(sql).iterate(...values) as IterableIterator<T>;
+    // Of its own: while rows are taken from it, a statement cannot be used for anything else.
+    return this.#db.prepare(sql).iterate(...values) as IterableIterator<T>;
   }
 
   /** @returns how many rows were changed; 0 where nothing can be written. */
@@ -42,6 +43,17 @@ export class Transaction {
   }
 
   #prepare(sql: string): Statement {
-    return this.#db.prepare(sql);
+    return prepare(this.#db, sql);
   }
+}
+
+const prepared = new WeakMap<Database, Map<string, Statement>>();
+
+/** A drain makes the same few statements thousands of times, and compiling one takes longer than running it. */
+function prepare(db: Database, sql: string): Statement {
+  const known = prepared.get(db) ?? new Map<string, Statement>();
+  prepared.set(db, known);
+  const statement = known.get(sql) ?? db.prepare(sql);
+  known.set(sql, statement);
+  return statement;
 }

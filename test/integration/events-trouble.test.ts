@@ -57,6 +57,38 @@ describe('a portal that is away', () => {
     assert.equal((await statusOf(agent))['delivered_total'], 12);
   });
 
+  test('while 1,000 sessions end gets all of them afterwards, over at most two connections', async () => {
+    await using agent = await fixture.install(EVENTS);
+    await fixture.portal.stop();
+    const before = fixture.portal.connections.accepted;
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < 1_000) {
+        const i = next++;
+        const run = await agent.disconnect(`user${i}`, { ID: `${i + 1}`, ...STATS, STATS_BYTES_OUT: `${i}` });
+        assert.equal(run.code, 0, run.stderr);
+      }
+    };
+    await Promise.all(Array.from({ length: 6 }, worker));
+    assert.partialDeepStrictEqual(await statusOf(agent), {
+      pending: 1_000,
+      failed: 0,
+      delivered_total: 0,
+      dropped_total: 0,
+    });
+    await fixture.portal.start();
+    assert.equal((await agent.command('events', 'flush')).code, 0);
+    const reports = fixture.portal.callsOf('ReportDisconnect');
+    const sent = reports.map(({ request }) => [request.username, request.stats?.bytesSent]);
+    assert.deepEqual(
+      new Set(sent.map(([user, bytes]) => `${user} ${bytes}`)),
+      new Set(Array.from({ length: 1_000 }, (_, i) => `user${i} ${i}`)),
+    );
+    assert.equal(new Set(reports.map(({ eventId }) => eventId)).size, 1_000);
+    assert.ok(fixture.portal.connections.accepted - before <= 2, 'connections');
+    assert.equal((await statusOf(agent))['pending'], 0);
+  });
+
   test('is not tried by each hook, but by one drain after the back-off', async () => {
     await using agent = await fixture.install(
       `[events]\nretry_initial = "1h"\nretry_max = "1h"\n[resilience]\nfail_mode = "open"`,

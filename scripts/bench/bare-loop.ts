@@ -1,0 +1,111 @@
+/**
+ * Sends the events of an outbox by grpc-js and nothing else: read beforehand, over one connection, as many calls in flight as a
+ * drain has, and nothing is made of the answers. It ends with 0 when the portal took all of them. What a drain could reach at best:
+ *
+ *   OCAGENT_CONFIG=FILE node scripts/bench/bare-loop.ts
+ */
+import { Client, type Metadata } from '@grpc/grpc-js';
+import { formatAddress } from '../../src/config/address.ts';
+import { configFile, loadConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/schema.ts';
+import type { Stats } from '../../src/events/event.ts';
+import { channelCredentials } from '../../src/portal/credentials.ts';
+import { DisconnectReason, EventServiceService } from '../../src/portal/gen/vpn/v1/events.ts';
+import type { Method } from '../../src/portal/line.ts';
+import { metadataOf } from '../../src/portal/metadata.ts';
+import { listEvents, type Queued } from '../../src/state/outbox.ts';
+import { CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
+import { EVENTS } from './outbox-size.ts';
+
+/** As src/events/drain.ts. */
+const IN_FLIGHT = 32;
+
+type Send = (client: Client) => Promise<void>;
+
+const config = await loadConfig(configFile());
+const sends = (await eventsOf(config)).map((queued) =>
+  sendOf(queued, metadataOf(config.agent_id, queued.event.vhost, queued.id)),
+);
+if (sends.length !== EVENTS) throw new Error(`${sends.length} events in the outbox, and not ${EVENTS}`);
+const client = clientOf(config);
+let next = 0;
+await Promise.all(
+  Array.from({ length: IN_FLIGHT }, async () => {
+    for (let send = sends[next++]; send !== undefined; send = sends[next++]) await send(client);
+  }),
+);
+client.close();
+
+async function eventsOf({ state: { path } }: Config): Promise<Queued[]> {
+  const state = await State.open({
+    path,
+    create: false,
+    patience: 10_000,
+    durable: false,
+    checkpointPages: CHECKPOINT_PAGES,
+    onSetAside: () => {},
+  });
+  return state.read((tx) => listEvents(tx, { limit: EVENTS }));
+}
+
+function clientOf({ portal }: Config): Client {
+  const credentials = channelCredentials(portal.tls);
+  const [address] = portal.address;
+  if ('counts' in credentials) throw new Error(credentials.detail);
+  if (address === undefined) throw new Error('no portal.address');
+  return new Client(`dns:${formatAddress(address)}`, credentials, { 'grpc.enable_retries': 0 });
+}
+
+function sendOf({ event }: Queued, metadata: Metadata): Send {
+  const { username, sessionId } = event;
+  const at = new Date(event.at);
+  switch (event.type) {
+    case 'connect': {
+      const { clientIp, vpnIp, device, groupname } = event;
+      const more = { clientIp, vpnIp, device, groupname, metadata: { ...event.metadata } };
+      const request = { username, sessionId, connectedAt: at, ...more };
+      return (client) => call(client, EventServiceService.reportConnect, request, metadata);
+    }
+    case 'disconnect': {
+      const reason = DisconnectReason[`DISCONNECT_REASON_${event.reason}`];
+      const more = { reason, stats: countsOf(event.stats), metadata: { ...event.metadata } };
+      const request = { username, sessionId, disconnectedAt: at, ...more };
+      return (client) => call(client, EventServiceService.reportDisconnect, request, metadata);
+    }
+    case 'update':
+      throw new Error('no update was put there');
+  }
+}
+
+function countsOf(stats: Stats) {
+  return {
+    durationSeconds: BigInt(stats.durationSeconds),
+    bytesReceived: BigInt(stats.bytesReceived),
+    bytesSent: BigInt(stats.bytesSent),
+    packetsReceived: BigInt(stats.packetsReceived),
+    packetsSent: BigInt(stats.packetsSent),
+  };
+}
+
+function call<Request>(
+  client: Client,
+  { path, requestSerialize, responseDeserialize }: Method<Request, { success: boolean }>,
+  request: Request,
+  metadata: Metadata,
+): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      metadata,
+      { deadline },
+      (error, response) => {
+        if (response?.success === true) resolve();
+        else reject(error ?? new Error(`${path}: not taken`));
+      },
+    );
+  });
+}

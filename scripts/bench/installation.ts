@@ -1,0 +1,48 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { CertificateFiles } from '../portal/certificates.ts';
+
+/** A configuration with a state of its own. */
+export interface Installation {
+  readonly configFile: string;
+  configure(options: { readonly portal: string; readonly events: boolean }): void;
+  /** The first row that the state has for it. */
+  query<T>(sql: string): T;
+}
+
+/** @param folder is made; nobody but its owner can write there. */
+export function install(folder: string, { ca, agentCertificate, agentKey }: CertificateFiles): Installation {
+  const state = join(folder, 'state', 'state.db');
+  const configFile = join(folder, 'config.toml');
+  mkdirSync(join(folder, 'state'), { recursive: true, mode: 0o700 });
+  return {
+    configFile,
+    configure({ portal, events }) {
+      writeFileSync(
+        configFile,
+        `[portal]
+address = "${portal}"
+[portal.tls]
+ca_file = "${ca}"
+cert_file = "${agentCertificate}"
+key_file = "${agentKey}"
+[state]
+path = "${state}"
+[resilience.cache]
+ttl = "1h"
+stale_ttl = "1h"
+${events ? '' : '[events]\nenabled = false\n'}`,
+        { mode: 0o600 },
+      );
+    },
+    query<T>(sql: string): T {
+      const db = new Database(state, { timeout: 5_000, fileMustExist: true });
+      try {
+        return db.prepare(sql).get() as T;
+      } finally {
+        db.close();
+      }
+    },
+  };
+}

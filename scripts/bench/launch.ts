@@ -1,0 +1,67 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Row, timed } from './measure.ts';
+
+/** As bin/ocagent-hook calls it. */
+const NODE = `"${process.execPath}" --no-rehash-snapshot --no-warnings`;
+
+export interface LaunchBench {
+  readonly rows: readonly Row[];
+  /** @throws when a stand-in was never started. */
+  verify(): void;
+}
+
+/**
+ * Where a hook's drain is started from: by the launcher, which the hook's exit status tells to (bin/ocagent-hook, start_drain), or
+ * by Node itself. The scripts do nothing else, and what they start is a stand-in that only leaves a mark.
+ */
+export function launchBench(folder: string): LaunchBench {
+  mkdirSync(folder);
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const byShell = join(folder, 'started-by-sh');
+  const byNode = join(folder, 'started-by-node');
+  const leaves = file('leaves.cjs', 'process.exit(0);\n');
+  const asks = file('asks.cjs', 'process.exit(64);\n');
+  // The first line keeps Node's own code cache valid (src/portal/ask.ts), or it would be slower yet.
+  const spawns = file(
+    'spawns.cjs',
+    `process.getBuiltinModule('node:v8').setFlagsFromString('--rehash-snapshot');
+const { spawn } = require('node:child_process');
+const env = { PATH: process.env.PATH };
+spawn('touch', [${JSON.stringify(byNode)}], { detached: true, stdio: 'ignore', env }).unref();
+process.exit(0);
+`,
+  );
+  const waits = (script: string): string => `${NODE} "${script}" &\nwait "$!"\nstatus=$?\n`;
+  const sh = (name: string, script: string, more = ''): string =>
+    file(name, `#!/bin/sh\n${waits(script)}${more}exit "$status"\n`);
+  const plain = sh('plain.sh', leaves);
+  const launching = sh(
+    'launching.sh',
+    asks,
+    `if [ "$status" -ge 64 ] && [ "$status" -le 69 ]; then
+	status=$((status - 64))
+	(
+		exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+		exec env -i PATH="$PATH" setsid touch "${byShell}"
+	) >/dev/null &
+fi
+`,
+  );
+  const spawning = sh('spawning.sh', spawns);
+  return {
+    rows: [
+      { name: 'sh + empty script', run: () => timed(['sh', plain]) },
+      { name: 'the same, and sh starts a drain', run: () => timed(['sh', launching]) },
+      { name: 'the same, and Node starts a drain', run: () => timed(['sh', spawning]) },
+    ],
+    verify() {
+      for (const mark of [byShell, byNode]) {
+        if (!existsSync(mark)) throw new Error(`nothing was started that would have left ${mark}`);
+      }
+    },
+  };
+}
