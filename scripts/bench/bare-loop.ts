@@ -13,7 +13,8 @@ import { channelCredentials } from '../../src/portal/credentials.ts';
 import { DisconnectReason, EventServiceService } from '../../src/portal/gen/vpn/v1/events.ts';
 import type { Method } from '../../src/portal/line.ts';
 import { metadataOf } from '../../src/portal/metadata.ts';
-import { listEvents, type Queued } from '../../src/state/outbox.ts';
+import type { Queued } from '../../src/state/outbox.ts';
+import { listEvents } from '../../src/state/outbox-list.ts';
 import { CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
 import { EVENTS } from './outbox-size.ts';
 

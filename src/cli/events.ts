@@ -5,15 +5,8 @@ import { timestamp } from '../state/contact.ts';
 import { total } from '../state/counters.ts';
 import { drainStatus } from '../state/drain.ts';
 import { orderCount } from '../state/orders.ts';
-import {
-  drop,
-  findEvent,
-  listEvents,
-  listFailed,
-  type Queued,
-  retryEvent,
-  tallyOutbox,
-} from '../state/outbox.ts';
+import { drop, type Queued } from '../state/outbox.ts';
+import { findEvent, listEvents, listFailed, retryEvent, tallyOutbox } from '../state/outbox-list.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { CommandFailed, configOf, type GlobalOptions, logFor, mustBeRecorded, stateOf } from './context.ts';
@@ -190,7 +183,7 @@ export async function dropEvents(ids: readonly string[], options: ChoiceOptions)
   return treat(ids, options, 'dropped', (tx, events) => {
     drop(
       tx,
-      events.map(({ seq, event }) => ({ seq, type: event.type })),
+      events.map(({ seq, id, event }) => ({ seq, id, type: event.type })),
     );
   });
 }

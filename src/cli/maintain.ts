@@ -1,7 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import { deliverOrWait } from '../events/flush.ts';
 import { syncSessions } from '../ocserv/sync.ts';
-import { drop, lastSeq, listFailed, pendingCount } from '../state/outbox.ts';
+import { drop, lastSeq, pendingCount } from '../state/outbox.ts';
+import { listFailed } from '../state/outbox-list.ts';
 import { removeSalvaged, salvage } from '../state/salvage.ts';
 import { removeOldSessions } from '../state/session-records.ts';
 import type { State } from '../state/state.ts';
@@ -66,7 +67,7 @@ async function retention({ sessions: { keep }, state: { path } }: Config, state:
     const old = listFailed(tx, BATCH, before);
     drop(
       tx,
-      old.map(({ seq, event }) => ({ seq, type: event.type })),
+      old.map(({ seq, id, event }) => ({ seq, id, type: event.type })),
     );
     return old.length;
   });

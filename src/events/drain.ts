@@ -181,7 +181,10 @@ class Run {
 
   async #send(queued: Queued): Promise<void> {
     this.#busy.add(queued.event.sessionId);
-    const reported = await this.#means.calls.report(queued.id, queued.event);
+    const reported = await this.#means.calls.report(queued.id, queued.event).catch(
+      // A row that lacks what each has cannot become a message, today or later.
+      (error: unknown): Reported => ({ kind: 'invalid', detail: `it cannot be sent: ${error}` }),
+    );
     this.#judge(queued, reported);
     this.#answers = [...this.#answers, { queued, reported }];
     this.#wake();

@@ -68,14 +68,14 @@ const NAMED: readonly EndReason[] = [
 
 /** What the portal's words for ending a session come to: a reason that it names, else one that they speak of. */
 export function forcedReason(words: string): EndReason {
-  const name = words
-    .trim()
+  const plain = words.trim().replace(/[\s_-]+/g, ' ');
+  const name = plain
     .toUpperCase()
-    .replace(/^DISCONNECT_REASON_/, '')
-    .replace(/[\s-]+/g, '_');
+    .replace(/^DISCONNECT REASON /, '')
+    .replaceAll(' ', '_');
   const named = NAMED.find((reason) => reason === name);
   if (named !== undefined) return named;
-  if (/\brevo(?:ked?|cation)\b/i.test(words)) return 'CERTIFICATE_REVOKED';
-  if (/\bpolic(?:y|ies)\b|\bviolat/i.test(words)) return 'POLICY_VIOLATION';
+  if (/\brevo(?:ked?|cation)\b/i.test(plain)) return 'CERTIFICATE_REVOKED';
+  if (/\bpolic(?:y|ies)\b|\bviolat/i.test(plain)) return 'POLICY_VIOLATION';
   return 'ADMIN_FORCED';
 }

@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { type Aftermath, recordEnd } from '../events/record.ts';
 import type { Log } from '../log/log.ts';
 import { isServerGoingDown } from '../ocserv/shutdown.ts';
-import type { EndedSession, SessionEnd } from '../state/sessions.ts';
+import type { EndedSession, SessionEnd } from '../state/session-end.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import type { HookSession, HookStats } from './environment.ts';

@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { endEvent } from '../events/record.ts';
 import { uuidv7 } from '../events/uuid.ts';
 import type { Log } from '../log/log.ts';
-import { type EndedSession, endOfUnknown, type SessionEnd } from '../state/sessions.ts';
+import { type EndedSession, endOfUnknown, type SessionEnd } from '../state/session-end.ts';
 
 /**
  * Tells the portal of an end that the state could not take: one call, without the outbox.

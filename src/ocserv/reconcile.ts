@@ -137,7 +137,7 @@ function closeIfSure(
 ): boolean {
   // By the slower of both clocks: one that is set forward must not close sessions.
   if (leastAge(since, tx.now) < SURE_AFTER_MS) return false;
-  const ended = closeLost(tx, session, since.wall, { reconciled: why });
+  const ended = closeLost(tx, session, since.wall, why);
   if (config.events.enabled) enqueueEnd(tx, ended, config);
   return true;
 }

@@ -73,10 +73,13 @@ export function takeLease(tx: Transaction): number | null {
   return row.term + 1;
 }
 
-/** Whether the lease of that term still holds; it is renewed when it needs to be. */
+/**
+ * Whether this process still holds the lease of that term; it is renewed when it needs to be. Terms begin anew in a state that took
+ * the place of a corrupt one, so the term alone does not tell.
+ */
 export function holdsLease(tx: Transaction, term: number): boolean {
   const row = load(tx);
-  if (row.lease !== 'held' || row.term !== term) return false;
+  if (row.lease !== 'held' || row.term !== term || row.pid !== process.pid) return false;
   if (leaseIsOver(RENEW_MS, row, tx.now)) setLease(tx, 'held', process.pid);
   return true;
 }

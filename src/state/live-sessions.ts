@@ -1,7 +1,7 @@
-import type { Stats } from '../events/event.ts';
+import type { EndReason, Stats } from '../events/event.ts';
 import type { Instant } from '../resilience/instant.ts';
 import { newEventId } from './outbox.ts';
-import type { EndedSession } from './sessions.ts';
+import type { EndedSession } from './session-end.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Totals of a live session, seen from the server. Null where nobody could tell. */
@@ -27,6 +27,8 @@ export interface LiveSession {
   readonly traffic: Traffic;
   readonly missingSince: Instant | null;
   readonly endEventId: string | null;
+  /** What we are ending it for; null when we are not. */
+  readonly endReason: EndReason | null;
 }
 
 export function liveSessions(tx: Transaction): LiveSession[] {
@@ -71,23 +73,27 @@ export function noteMissing(tx: Transaction, { id }: LiveSession): void {
   );
 }
 
-/** Nobody will ever tell of its end: it is closed with the last that was known. @param endedAt wall milliseconds. */
-export function closeLost(
-  tx: Transaction,
-  session: LiveSession,
-  endedAt: number,
-  metadata: Readonly<Record<string, string>>,
-): EndedSession {
+/**
+ * Nobody will ever tell of its end: it is closed with the last that was known.
+ * @param endedAt wall milliseconds.
+ * @param why how we know; the portal is told, and by it an end that is told after all finds the record.
+ */
+export function closeLost(tx: Transaction, session: LiveSession, endedAt: number, why: string): EndedSession {
   const stats = statsOf(session.traffic, session.connectedAt, endedAt);
   const eventId = session.endEventId ?? newEventId(tx);
+  const metadata = { reconciled: why };
+  // One that we were ending, and whose hook could not tell: then we know better.
+  const reason = session.endReason ?? 'CONNECTION_ERROR';
   tx.write(
-    `UPDATE session SET ended_wall = ?, bytes_in = ?, bytes_out = ?, duration_seconds = ?,
-       end_reason = 'CONNECTION_ERROR', end_event_id = ? WHERE id = ?`,
+    `UPDATE session SET ended_wall = ?, bytes_in = ?, bytes_out = ?, duration_seconds = ?, end_reason = ?,
+       end_event_id = ?, metadata = json_patch(metadata, ?) WHERE id = ?`,
     endedAt,
     stats.bytesReceived,
     stats.bytesSent,
     stats.durationSeconds,
+    reason,
     eventId,
+    JSON.stringify(metadata),
     session.id,
   );
   return {
@@ -96,7 +102,7 @@ export function closeLost(
     vhost: session.vhostForPortal,
     known: true,
     already: false,
-    reason: 'CONNECTION_ERROR',
+    reason,
     stats,
     eventId,
     metadata,
@@ -116,7 +122,8 @@ export function statsOf(traffic: Traffic, connectedAt: number, now: number): Sta
 }
 
 const COLUMNS = `id, session_id, ocserv_id, vhost, vhost_named, username, client_ip, connected_wall, seen_bytes_in,
-  seen_bytes_out, seen_packets_in, seen_packets_out, missing_wall, missing_boot, missing_mono, end_event_id`;
+  seen_bytes_out, seen_packets_in, seen_packets_out, missing_wall, missing_boot, missing_mono, end_event_id,
+  end_reason`;
 
 interface Row {
   id: number;
@@ -135,6 +142,7 @@ interface Row {
   missing_boot: string | null;
   missing_mono: number | null;
   end_event_id: string | null;
+  end_reason: EndReason | null;
 }
 
 function fromRow(row: Row): LiveSession {
@@ -159,5 +167,6 @@ function fromRow(row: Row): LiveSession {
         ? null
         : { wall: row.missing_wall, boot: row.missing_boot ?? '', mono: row.missing_mono ?? 0 },
     endEventId: row.end_event_id,
+    endReason: row.end_reason,
   };
 }

@@ -18,6 +18,12 @@ export interface Queued {
   readonly failedAt: number | null;
 }
 
+/**
+ * What was read may be gone by now, with its whole database even, and another event may have its number: only both together are the
+ * same event.
+ */
+export const THIS_ONE = 'WHERE seq = ? AND id = ?';
+
 /** How many of each were given up to keep the outbox within its bound. */
 export type Dropped = Readonly<Partial<Record<EventType, number>>>;
 
@@ -61,18 +67,21 @@ function removeUpdates(tx: Transaction, sessionId: string): void {
 function dropExcess(tx: Transaction, maxPending: number): Dropped {
   const excess = tx.writable ? pendingCount(tx) - maxPending : 0;
   if (excess <= 0) return {};
-  const oldest = tx.rows<{ seq: number; type: EventType }>(
-    `SELECT seq, type FROM event WHERE failed_wall IS NULL AND type <> 'disconnect' ORDER BY seq LIMIT ?`,
+  const oldest = tx.rows<{ seq: number; id: string; type: EventType }>(
+    `SELECT seq, id, type FROM event WHERE failed_wall IS NULL AND type <> 'disconnect' ORDER BY seq LIMIT ?`,
     Math.min(excess, DROPPED_AT_ONCE),
   );
   return drop(tx, oldest);
 }
 
 /** Removes events that were never delivered, and counts them. */
-export function drop(tx: Transaction, events: readonly { seq: number; type: EventType }[]): Dropped {
+export function drop(
+  tx: Transaction,
+  events: readonly { seq: number; id: string; type: EventType }[],
+): Dropped {
   const dropped: Partial<Record<EventType, number>> = {};
-  for (const { seq, type } of events) {
-    if (tx.write('DELETE FROM event WHERE seq = ?', seq) === 0) continue;
+  for (const { seq, id, type } of events) {
+    if (tx.write(`DELETE FROM event ${THIS_ONE}`, seq, id) === 0) continue;
     count(tx, 'ocserv.events.dropped_total', { type });
     dropped[type] = (dropped[type] ?? 0) + 1;
   }
@@ -104,26 +113,29 @@ export function nextDue(tx: Transaction, busy: Iterable<string>, limit: number):
 }
 
 /** The portal took it. */
-export function delivered(tx: Transaction, { seq, event }: Queued): void {
+export function delivered(tx: Transaction, { seq, id, event }: Queued): void {
   // It may have been dropped, or been replaced by a newer one, while it was on its way.
-  if (tx.write('DELETE FROM event WHERE seq = ?', seq) === 0) return;
+  if (tx.write(`DELETE FROM event ${THIS_ONE}`, seq, id) === 0) return;
   count(tx, 'ocserv.events.delivered_total', { type: event.type });
 }
 
 /** A call for it did not reach the portal: it is tried again as soon as anything is. */
-export function noteTry(tx: Transaction, { seq }: Queued, error: string): void {
-  tx.write('UPDATE event SET attempts = attempts + 1, last_error = ? WHERE seq = ?', error, seq);
+export function noteTry(tx: Transaction, { seq, id }: Queued, error: string): void {
+  tx.write(`UPDATE event SET attempts = attempts + 1, last_error = ? ${THIS_ONE}`, error, seq, id);
 }
 
 /** It is tried again after `wait` milliseconds, and what comes after it in its session waits with it. */
-export function postpone(tx: Transaction, { seq, event }: Queued, error: string, wait: number): void {
+export function postpone(tx: Transaction, { seq, id, event }: Queued, error: string, wait: number): void {
   const retryAt = tx.now.wall + wait;
-  tx.write(
-    'UPDATE event SET attempts = attempts + 1, last_error = ?, retry_at = ? WHERE seq = ?',
+  const postponed = tx.write(
+    `UPDATE event SET attempts = attempts + 1, last_error = ?, retry_at = ? ${THIS_ONE}`,
     error,
     retryAt,
     seq,
+    id,
   );
+  // It may be void by now; then nothing waits for it.
+  if (postponed === 0) return;
   tx.write(
     'UPDATE event SET retry_at = max(retry_at, ?) WHERE session_id = ? AND seq > ? AND failed_wall IS NULL',
     retryAt,
@@ -133,12 +145,13 @@ export function postpone(tx: Transaction, { seq, event }: Queued, error: string,
 }
 
 /** The portal will never take it as it is: it holds up neither others nor its own session any more. */
-export function setAsideEvent(tx: Transaction, { seq }: Queued, error: string): void {
+export function setAsideEvent(tx: Transaction, { seq, id }: Queued, error: string): void {
   tx.write(
-    'UPDATE event SET attempts = attempts + 1, last_error = ?, failed_wall = ? WHERE seq = ?',
+    `UPDATE event SET attempts = attempts + 1, last_error = ?, failed_wall = ? ${THIS_ONE}`,
     error,
     tx.now.wall,
     seq,
+    id,
   );
 }
 
@@ -167,78 +180,10 @@ export function lastSeq(tx: Transaction): number {
   return tx.row<{ seq: number | null }>('SELECT max(seq) AS seq FROM event')?.seq ?? 0;
 }
 
-export interface OutboxTally {
-  readonly pending: number;
-  readonly pendingByType: Readonly<Record<EventType, number>>;
-  readonly failed: number;
-  /** Wall milliseconds of the oldest pending event; null when there is none. */
-  readonly oldestAt: number | null;
-}
-
-/** Reads the whole outbox, so it is for people and monitoring, not for hooks. */
-export function tallyOutbox(tx: Transaction): OutboxTally {
-  const pendingByType = { connect: 0, disconnect: 0, update: 0 };
-  for (const { type, n } of tx.rows<{ type: EventType; n: number }>(
-    'SELECT type, count(*) AS n FROM event WHERE failed_wall IS NULL GROUP BY type',
-  ))
-    pendingByType[type] = n;
-  const failed = tx.row<{ n: number }>('SELECT count(*) AS n FROM event WHERE failed_wall IS NOT NULL');
-  const oldest = tx.row<{ at: number | null }>(
-    'SELECT min(at_wall) AS at FROM event WHERE failed_wall IS NULL',
-  );
-  return {
-    pending: pendingCount(tx),
-    pendingByType,
-    failed: failed?.n ?? 0,
-    oldestAt: oldest?.at ?? null,
-  };
-}
-
-export interface EventFilter {
-  readonly failedOnly?: boolean;
-  readonly username?: string;
-  readonly limit: number;
-}
-
-/** In their order. */
-export function listEvents(tx: Transaction, { failedOnly, username, limit }: EventFilter): Queued[] {
-  return tx
-    .rows<Row>(
-      `SELECT ${COLUMNS} FROM event WHERE (? = 0 OR failed_wall IS NOT NULL) AND (? IS NULL OR username = ?)
-       ORDER BY seq LIMIT ?`,
-      failedOnly ? 1 : 0,
-      username ?? null,
-      username ?? null,
-      limit,
-    )
-    .map(fromRow);
-}
-
-export function findEvent(tx: Transaction, id: string): Queued | undefined {
-  const row = tx.row<Row>(`SELECT ${COLUMNS} FROM event WHERE id = ?`, id);
-  return row && fromRow(row);
-}
-
-/** Set-aside events, at most `limit`; those set aside before a wall time where one is given. */
-export function listFailed(tx: Transaction, limit: number, before = Number.MAX_SAFE_INTEGER): Queued[] {
-  return tx
-    .rows<Row>(
-      `SELECT ${COLUMNS} FROM event WHERE failed_wall IS NOT NULL AND failed_wall < ? ORDER BY seq LIMIT ?`,
-      before,
-      limit,
-    )
-    .map(fromRow);
-}
-
-/** Pending again, to be tried at once. */
-export function retryEvent(tx: Transaction, { seq }: Queued): void {
-  tx.write('UPDATE event SET failed_wall = NULL, retry_at = 0 WHERE seq = ?', seq);
-}
-
-const COLUMNS =
+export const COLUMNS =
   'seq, id, type, session_id, username, vhost, at_wall, body, attempts, retry_at, last_error, failed_wall';
 
-interface Row {
+export interface Row {
   seq: number;
   id: string;
   type: EventType;
@@ -253,7 +198,7 @@ interface Row {
   failed_wall: number | null;
 }
 
-function fromRow(row: Row): Queued {
+export function fromRow(row: Row): Queued {
   const body = fromJson(row.body, isTable);
   const { type, username, vhost } = row;
   return {

@@ -1,8 +1,9 @@
-import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
+import { type Row, readAside } from './read-aside.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
+import { troubleOf } from './unusable.ts';
 
 /** What was got out of a database that had been set aside as corrupt. */
 export interface Salvaged {
@@ -11,7 +12,7 @@ export interface Salvaged {
   readonly events: number;
   /** Sessions that had not ended, on record again. */
   readonly sessions: number;
-  /** What could not be read, in words; empty when nothing is missing. */
+  /** What could not be read or taken, in words; empty when nothing is missing. */
   readonly lost: readonly string[];
 }
 
@@ -23,166 +24,153 @@ const COMPANIONS = ['', '-wal', '-shm'];
  */
 export async function salvage(path: string, state: State): Promise<Salvaged[]> {
   const results: Salvaged[] = [];
-  for (const file of setAsideFiles(path, 'corrupt')) {
-    const { events, sessions, lost } = readAside(file);
+  for (const { file, number } of setAsideFiles(path, 'corrupt')) {
+    const read = readAside(file);
+    if (read === null) continue;
     const taken = await state.step((tx) => ({
-      sessions: sessions.filter((row) => takeSession(tx, row)).length,
-      events: takeEvents(tx, events),
+      sessions: takeSessions(tx, read.sessions),
+      events: takeEvents(tx, read.events),
     }));
     if (state.unrecorded !== null) throw new Error(`the state cannot be written: ${state.unrecorded}`);
-    for (const suffix of COMPANIONS) rename(file + suffix, file.replace('.corrupt-', '.salvaged-') + suffix);
-    results.push({ file, ...taken, lost });
+    for (const suffix of COMPANIONS) rename(file + suffix, `${path}.salvaged-${number}${suffix}`);
+    results.push({
+      file,
+      events: taken.events.count,
+      sessions: taken.sessions.count,
+      lost: [...read.lost, ...taken.sessions.lost, ...taken.events.lost],
+    });
   }
   return results;
 }
 
 /** Removes what was set aside and looked at longer than `keep` milliseconds ago. @returns how many. */
 export function removeSalvaged(path: string, keep: number): number {
-  const old = setAsideFiles(path, 'salvaged').filter((file) => Date.now() - statSync(file).ctimeMs > keep);
-  for (const file of old) for (const suffix of COMPANIONS) rmSync(file + suffix, { force: true });
+  const old = setAsideFiles(path, 'salvaged').filter(({ file }) => {
+    const stat = lstatSync(file, { throwIfNoEntry: false });
+    return stat !== undefined && Date.now() - stat.ctimeMs > keep;
+  });
+  for (const { file } of old) for (const suffix of COMPANIONS) rmSync(file + suffix, { force: true });
   return old.length;
 }
 
-function setAsideFiles(path: string, kind: 'corrupt' | 'salvaged'): string[] {
+function setAsideFiles(path: string, kind: 'corrupt' | 'salvaged'): { file: string; number: string }[] {
   const folder = dirname(path);
   const prefix = `${basename(path)}.${kind}-`;
   return readdirSync(folder)
     .filter((entry) => entry.startsWith(prefix) && /^\d+$/.test(entry.slice(prefix.length)))
     .sort()
-    .map((entry) => join(folder, entry));
+    .map((entry) => ({ file: join(folder, entry), number: entry.slice(prefix.length) }));
 }
 
-type Row = Record<string, string | number | null>;
-
-function readAside(file: string): { events: Row[]; sessions: Row[]; lost: string[] } {
-  const lost: string[] = [];
-  const read = (db: Database.Database, what: string, table: string, key: string, where: string): Row[] => {
-    try {
-      const { rows, gap } = readAround(db, table, key, where);
-      if (gap !== null) lost.push(`${what} ${gap}`);
-      return rows;
-    } catch (error) {
-      lost.push(`its ${what} could not be read: ${(error as Error).message}`);
-      return [];
-    }
-  };
-  let db: Database.Database | null = null;
-  try {
-    db = new Database(file, { fileMustExist: true, timeout: 1_000 });
-    return {
-      sessions: read(db, 'sessions', 'session', 'id', 'ended_wall IS NULL'),
-      events: read(db, 'events', 'event', 'seq', '1'),
-      lost,
-    };
-  } catch (error) {
-    return { events: [], sessions: [], lost: [`it could not be opened: ${(error as Error).message}`] };
-  } finally {
-    db?.close();
-  }
+interface Taken {
+  readonly count: number;
+  readonly lost: readonly string[];
 }
 
-/** Reads a table from its beginning to where it is broken, and from its end back to there. */
-function readAround(
-  db: Database.Database,
-  table: string,
-  key: string,
-  where: string,
-): { rows: Row[]; gap: string | null } {
-  const front: Row[] = [];
-  const back: Row[] = [];
-  let from = Number.MIN_SAFE_INTEGER;
-  let to = Number.MAX_SAFE_INTEGER;
-  let broken: unknown = null;
-  try {
-    for (const row of db.prepare(`SELECT * FROM ${table} WHERE ${where} ORDER BY ${key}`).iterate()) {
-      front.push(row as Row);
-      from = Number((row as Row)[key]);
-    }
-    return { rows: front, gap: null };
-  } catch (error) {
-    broken = error;
-  }
-  try {
-    const backwards = `SELECT * FROM ${table} WHERE ${where} AND ${key} > ? ORDER BY ${key} DESC`;
-    for (const row of db.prepare(backwards).iterate(from)) {
-      back.unshift(row as Row);
-      to = Number((row as Row)[key]);
-    }
-  } catch {
-    // It is as broken from that side.
-  }
-  const between = `${front.length === 0 ? 'the first' : from} and ${back.length === 0 ? 'the last' : to}`;
-  return {
-    rows: [...front, ...back],
-    gap: `between ${between} could not be read: ${(broken as Error).message}`,
-  };
-}
+const EVENT_COLUMNS = [
+  'id',
+  'type',
+  'session_id',
+  'username',
+  'vhost',
+  'at_wall',
+  'body',
+  'attempts',
+  'last_error',
+  'failed_wall',
+] as const;
 
 /**
  * Under numbers before all that is in the outbox: what a session left in the old database came before what it left in the new.
  */
-function takeEvents(tx: Transaction, events: readonly Row[]): number {
+function takeEvents(tx: Transaction, events: readonly Row[]): Taken {
   const first = tx.row<{ seq: number | null }>('SELECT min(seq) AS seq FROM event')?.seq ?? 1;
-  let seq = Math.min(first, 1) - events.length;
-  let taken = 0;
-  for (const row of events) {
-    const replaced =
-      row['type'] === 'update' &&
-      tx.row('SELECT 1 FROM event WHERE session_id = ?', row['session_id'] ?? '') !== undefined;
-    if (replaced || !isEvent(row)) continue;
-    taken += tx.write(
-      `INSERT OR IGNORE INTO event
-         (seq, id, type, session_id, username, vhost, at_wall, body, attempts, last_error, failed_wall)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      seq++,
-      ...[
-        'id',
-        'type',
-        'session_id',
-        'username',
-        'vhost',
-        'at_wall',
-        'body',
-        'attempts',
-        'last_error',
-        'failed_wall',
-      ].map((column) => row[column] ?? null),
+  const start = Math.min(first, 1) - events.length;
+  // An update that a newer event of its session has made void in the meantime.
+  const isVoid = (row: Row): boolean =>
+    row['type'] === 'update' &&
+    tx.row(
+      'SELECT 1 FROM event WHERE session_id = ? AND seq >= ? AND failed_wall IS NULL',
+      row['session_id'] ?? '',
+      first,
+    ) !== undefined;
+  return takeAll(events, 'event', (row, index) => {
+    if (isVoid(row)) return 0;
+    if (!isBody(row)) throw new Error('its body is broken');
+    return tx.write(
+      `INSERT INTO event (seq, ${EVENT_COLUMNS.join(', ')}) VALUES (?, ${EVENT_COLUMNS.map(() => '?').join(', ')})
+       ON CONFLICT (id) DO NOTHING`,
+      start + index,
+      ...EVENT_COLUMNS.map((column) => row[column] ?? null),
     );
-  }
-  return taken;
+  });
 }
 
-/** A row that a broken page holds can be anything. */
-function isEvent(row: Row): boolean {
+/** What a broken page holds can be anything; what has no counts can never be sent. */
+function isBody(row: Row): boolean {
   try {
-    return typeof row['id'] === 'string' && typeof JSON.parse(String(row['body'])) === 'object';
+    const body = JSON.parse(String(row['body'])) as Record<string, unknown> | null;
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) return false;
+    const part = row['type'] === 'connect' ? body['metadata'] : body['stats'];
+    return typeof part === 'object' && part !== null;
   } catch {
     return false;
   }
 }
 
-/** Not one that has ended since, under whatever id its end was recorded. */
-function takeSession(tx: Transaction, row: Row): boolean {
-  const { session_id = '', ocserv_id = '', username = '', connected_wall = 0 } = row;
-  const known = tx.row(
-    `SELECT 1 FROM session WHERE session_id = ?
-       OR (ocserv_id = ? AND username = ? AND (ended_wall IS NULL OR ended_wall >= ?))`,
-    session_id,
-    ocserv_id,
-    username,
-    connected_wall,
-  );
-  if (known !== undefined) return false;
-  const columns = tx
+/** Not those that have ended since, under whatever id their end was recorded. */
+function takeSessions(tx: Transaction, sessions: readonly Row[]): Taken {
+  const known = tx
     .rows<{ name: string }>(`SELECT name FROM pragma_table_info('session') WHERE name <> 'id'`)
-    .map(({ name }) => name)
-    .filter((name) => row[name] !== undefined);
-  return (
-    tx.write(
-      `INSERT OR IGNORE INTO session (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
+    .map(({ name }) => name);
+  return takeAll(sessions, 'session', (row) => {
+    const { session_id = '', ocserv_id = '', username = '', connected_wall = 0 } = row;
+    const there = tx.row(
+      `SELECT 1 FROM session WHERE session_id = ?
+         OR (ocserv_id = ? AND username = ? AND (ended_wall IS NULL OR ended_wall >= ?))`,
+      session_id,
+      ocserv_id,
+      username,
+      connected_wall,
+    );
+    if (there !== undefined) return 0;
+    if (!['routes', 'dns_servers'].every((name) => isJson(row[name], Array.isArray))) throw broken(row);
+    if (!isJson(row['metadata'], (value) => !Array.isArray(value))) throw broken(row);
+    const columns = known.filter((name) => row[name] !== undefined);
+    return tx.write(
+      `INSERT INTO session (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
       ...columns.map((name) => row[name] ?? null),
-    ) > 0
-  );
+    );
+  });
+}
+
+function broken({ session_id }: Row): Error {
+  return new Error(`what it says of ${session_id} is broken`);
+}
+
+function isJson(text: unknown, is: (value: object) => boolean): boolean {
+  try {
+    const value: unknown = JSON.parse(String(text));
+    return typeof value === 'object' && value !== null && is(value);
+  } catch {
+    return false;
+  }
+}
+
+/** Each for itself: one that the new database refuses must not keep the others out. */
+function takeAll(rows: readonly Row[], what: string, take: (row: Row, index: number) => number): Taken {
+  const lost: string[] = [];
+  let count = 0;
+  for (const [index, row] of rows.entries()) {
+    try {
+      count += take(row, index);
+    } catch (error) {
+      // The disk, not the row.
+      if (['busy', 'unwritable', 'corrupt'].includes(troubleOf(error))) throw error;
+      lost.push(`${what} ${row['id']} of ${row['username']} could not be taken: ${(error as Error).message}`);
+    }
+  }
+  return { count, lost };
 }
 
 /** One that another process has renamed already is done. */

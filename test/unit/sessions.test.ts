@@ -1,47 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { endSession, type SessionEnd } from '../../src/state/session-end.ts';
 import {
   beginSession,
-  endSession,
   liveSessionCount,
   type NewSession,
-  type SessionEnd,
   sessionIdOf,
   updateSession,
 } from '../../src/state/sessions.ts';
 import { at, ledger } from './fixture.ts';
+import { END, SESSION } from './session-rows.ts';
 
 const HOUR = 3_600_000;
 const BEGAN = at(0).wall;
-
-const SESSION: NewSession = {
-  sessionId: sessionIdOf('14304', BEGAN),
-  ocservId: '14304',
-  vhost: 'default',
-  vhostNamed: false,
-  username: 'alice',
-  groupname: 'staff',
-  clientIp: '192.0.2.1',
-  vpnIp: '10.200.0.5',
-  device: 'vpns0',
-  source: 'portal',
-  routes: ['10.0.0.0/8'],
-  dnsServers: [],
-  metadata: { user_agent: 'v9', hostname: 'laptop' },
-};
-
-const END: SessionEnd = {
-  ocservId: '14304',
-  vhost: 'default',
-  vhostNamed: false,
-  username: 'alice',
-  reason: 'UNSPECIFIED',
-  tunnel: null,
-  bytesIn: '1',
-  bytesOut: '2',
-  durationSeconds: '3600',
-  metadata: {},
-};
 
 async function sessions(t: TestContext) {
   const on = await ledger(t);
