@@ -5,10 +5,10 @@
  *   OCAGENT_CONFIG=FILE node scripts/bench/bare-loop.ts
  */
 import { Client, type Metadata } from '@grpc/grpc-js';
+import type { Stats } from '../../src/accounting/event.ts';
 import { formatAddress } from '../../src/config/address.ts';
 import { configFile, loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import type { Stats } from '../../src/events/event.ts';
 import { channelCredentials } from '../../src/portal/credentials.ts';
 import { DisconnectReason, EventServiceService } from '../../src/portal/gen/vpn/v1/events.ts';
 import type { Method } from '../../src/portal/line.ts';

@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { deliverOrWait } from '../events/flush.ts';
-import { syncSessions } from '../ocserv/sync.ts';
+import { syncSessions } from '../sessions/sync.ts';
 import { drop, lastSeq, pendingCount } from '../state/outbox.ts';
 import { listFailed } from '../state/outbox-list.ts';
 import { removeSalvaged, salvage } from '../state/salvage.ts';

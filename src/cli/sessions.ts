@@ -1,4 +1,4 @@
-import { syncSessions } from '../ocserv/sync.ts';
+import { syncSessions } from '../sessions/sync.ts';
 import { timestamp } from '../state/contact.ts';
 import { listSessions, type SessionRecord } from '../state/session-records.ts';
 import { configOf, type GlobalOptions, logFor, mustBeRecorded, stateOf } from './context.ts';

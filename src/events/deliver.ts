@@ -1,10 +1,10 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
-import { carryOut } from '../ocserv/carry-out.ts';
 import { Occtl } from '../ocserv/occtl.ts';
 import { takeLease } from '../state/drain.ts';
 import { forgetWaits } from '../state/outbox.ts';
 import type { State } from '../state/state.ts';
+import { carryOut } from './carry-out.ts';
 import { type DrainReport, drain } from './drain.ts';
 
 /**

@@ -1,3 +1,4 @@
+import { type DisconnectEvent, forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import type { Decision, Request } from '../policy/types.ts';
 import { orderUserOut } from '../state/orders.ts';
@@ -5,7 +6,6 @@ import { type Dropped, enqueue } from '../state/outbox.ts';
 import { type EndedSession, endSession, type SessionEnd } from '../state/session-end.ts';
 import { beginSession } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { type DisconnectEvent, forcedReason } from './event.ts';
 import { sendForDrain } from './send-for-drain.ts';
 
 /** What the transaction that recorded something leaves to be done once it is committed. */

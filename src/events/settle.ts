@@ -1,3 +1,4 @@
+import { forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
 import type { Reported } from '../portal/session-calls.ts';
@@ -6,7 +7,6 @@ import { orderSessionOut } from '../state/orders.ts';
 import { delivered, noteTry, postpone, type Queued, setAsideEvent } from '../state/outbox.ts';
 import { keepUpdatedRoutes, ocservIdOf } from '../state/session-records.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { forcedReason } from './event.ts';
 
 /** What the portal's answer, or its absence, makes of an event in the outbox. @param random from 0 to 1. */
 export function settleEvent(

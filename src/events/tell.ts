@@ -1,8 +1,8 @@
+import type { SessionEvent } from '../accounting/event.ts';
 import type { Fields, Level } from '../log/line.ts';
 import type { Log } from '../log/log.ts';
 import type { Reported } from '../portal/session-calls.ts';
 import type { Queued } from '../state/outbox.ts';
-import type { SessionEvent } from './event.ts';
 
 /** One line for each event that an answer came for; the usual ones at level debug. */
 export function tellOf(log: Log, queued: Queued, reported: Reported): void {

@@ -1,5 +1,5 @@
+import type { TunnelCounts } from '../accounting/final-counts.ts';
 import { isIpAddress, withoutScope } from '../config/ip.ts';
-import type { TunnelCounts } from '../events/final-counts.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,6 +1,6 @@
+import { uuidv7 } from '../accounting/uuid.ts';
 import type { Config } from '../config/schema.ts';
 import { endEvent } from '../events/record.ts';
-import { uuidv7 } from '../events/uuid.ts';
 import type { Log } from '../log/log.ts';
 import { type EndedSession, endOfUnknown, type SessionEnd } from '../state/session-end.ts';
 

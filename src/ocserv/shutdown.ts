@@ -8,7 +8,7 @@ const LOOK_EVERY_MS = 10;
 /**
  * Whether ocserv ends this session because it is going down itself. It does not tell its scripts, but it shows: ordinarily its
  * main process goes back to its event loop once it has started a script; in a shutdown it never does, and its security
- * modules (ocserv-sm) are ended after the last script was started (facts/ocserv.md). Only what is seen counts: with hundreds
+ * modules (ocserv-sm) are ended after the last script was started (measured on ocserv 1.1.6). Only what is seen counts: with hundreds
  * of sessions it may not have come to that yet, and then this says no.
  */
 export async function isServerGoingDown(): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
+import type { SessionEvent, Stats } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
-import type { SessionEvent, Stats } from '../events/event.ts';
 import type { Failure } from '../policy/types.ts';
 import { channelCredentials } from './credentials.ts';
 import { diagnose } from './diagnose.ts';

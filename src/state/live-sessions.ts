@@ -1,4 +1,4 @@
-import type { EndReason, Stats } from '../events/event.ts';
+import type { EndReason, Stats } from '../accounting/event.ts';
 import type { Instant } from '../resilience/instant.ts';
 import { newEventId } from './outbox.ts';
 import type { EndedSession } from './session-end.ts';

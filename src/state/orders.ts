@@ -1,4 +1,4 @@
-import type { EndReason } from '../events/event.ts';
+import type { EndReason } from '../accounting/event.ts';
 import type { Transaction } from './transaction.ts';
 
 /** The portal wants sessions ended. A drain carries it out, since no hook may talk to ocserv. */

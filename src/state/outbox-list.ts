@@ -1,4 +1,4 @@
-import type { EventType } from '../events/event.ts';
+import type { EventType } from '../accounting/event.ts';
 import { COLUMNS, fromRow, pendingCount, type Queued, type Row, THIS_ONE } from './outbox.ts';
 import type { Transaction } from './transaction.ts';
 

@@ -1,5 +1,5 @@
-import type { EventType, SessionEvent } from '../events/event.ts';
-import { uuidv7 } from '../events/uuid.ts';
+import type { EventType, SessionEvent } from '../accounting/event.ts';
+import { uuidv7 } from '../accounting/uuid.ts';
 import { count } from './counters.ts';
 import { fromJson } from './json.ts';
 import type { Transaction } from './transaction.ts';

@@ -1,5 +1,5 @@
-import type { EndReason, Stats } from '../events/event.ts';
-import { finalCounts, type TunnelCounts } from '../events/final-counts.ts';
+import type { EndReason, Stats } from '../accounting/event.ts';
+import { finalCounts, type TunnelCounts } from '../accounting/final-counts.ts';
 import { newEventId } from './outbox.ts';
 import {
   ENDING_COLUMNS,

@@ -1,4 +1,4 @@
-import type { EndReason } from '../events/event.ts';
+import type { EndReason } from '../accounting/event.ts';
 import { leastAge } from '../resilience/instant.ts';
 import { newEventId } from './outbox.ts';
 import type { Transaction } from './transaction.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { EndReason } from '../../src/events/event.ts';
-import { finalCounts, type TunnelCounts } from '../../src/events/final-counts.ts';
+import type { EndReason } from '../../src/accounting/event.ts';
+import { finalCounts, type TunnelCounts } from '../../src/accounting/final-counts.ts';
 
 const LARGEST = '18446744073709551615';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type EndReason, forcedReason } from '../../src/events/event.ts';
+import { type EndReason, forcedReason } from '../../src/accounting/event.ts';
 
 function all(reason: EndReason, words: readonly string[]): void {
   for (const word of words) assert.equal(forcedReason(word), reason, JSON.stringify(word));

@@ -1,4 +1,4 @@
-import type { EventType } from '../../src/events/event.ts';
+import type { EventType } from '../../src/accounting/event.ts';
 
 /** An event as the documentation of the outbox describes it. The list that holds it is its order. */
 export interface Entry {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { EventType } from '../../src/events/event.ts';
+import type { EventType } from '../../src/accounting/event.ts';
 import {
   delivered,
   drop,

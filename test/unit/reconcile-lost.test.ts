@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { missing, serverIsDead } from '../../src/ocserv/reconcile.ts';
 import type { Instant } from '../../src/resilience/instant.ts';
+import { missing, serverIsDead } from '../../src/sessions/reconcile.ts';
 import { liveSessions, noteSeen } from '../../src/state/live-sessions.ts';
 import { listEvents } from '../../src/state/outbox-list.ts';
 import type { Transaction } from '../../src/state/transaction.ts';

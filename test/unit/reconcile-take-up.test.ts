@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Listed } from '../../src/ocserv/occtl.ts';
-import { takeUp } from '../../src/ocserv/reconcile.ts';
+import { takeUp } from '../../src/sessions/reconcile.ts';
 import { liveSessions } from '../../src/state/live-sessions.ts';
 import { listEvents } from '../../src/state/outbox-list.ts';
 import { endSession } from '../../src/state/session-end.ts';

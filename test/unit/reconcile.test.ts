@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Listed } from '../../src/ocserv/occtl.ts';
-import { recordOf, reportLive } from '../../src/ocserv/reconcile.ts';
+import { recordOf, reportLive } from '../../src/sessions/reconcile.ts';
 import { type LiveSession, liveSessions, type Traffic } from '../../src/state/live-sessions.ts';
 import { listEvents } from '../../src/state/outbox-list.ts';
 import { listSessions } from '../../src/state/session-records.ts';

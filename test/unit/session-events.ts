@@ -5,7 +5,7 @@ import type {
   SessionEvent,
   Stats,
   UpdateEvent,
-} from '../../src/events/event.ts';
+} from '../../src/accounting/event.ts';
 import { enqueue, type Queued } from '../../src/state/outbox.ts';
 import { listEvents } from '../../src/state/outbox-list.ts';
 import type { Transaction } from '../../src/state/transaction.ts';

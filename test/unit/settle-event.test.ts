@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { SessionEvent } from '../../src/events/event.ts';
+import type { SessionEvent } from '../../src/accounting/event.ts';
 import { settleEvent } from '../../src/events/settle.ts';
 import type { Failure } from '../../src/policy/types.ts';
 import type { Reported } from '../../src/portal/session-calls.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { uuidv7 } from '../../src/events/uuid.ts';
+import { uuidv7 } from '../../src/accounting/uuid.ts';
 import { newEventId } from '../../src/state/outbox.ts';
 import { at, ledger } from './fixture.ts';
 

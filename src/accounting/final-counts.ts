@@ -25,7 +25,7 @@ export interface FinalCounts {
 }
 
 /**
- * What a session's end is booked with: ocserv's own counts, exactly as it names them. Going down it names 0 for all (facts/ocserv.md);
+ * What a session's end is booked with: ocserv's own counts, exactly as it names them. Going down it names 0 for all (measured on ocserv 1.1.6);
  * then it is what the kernel had counted, at the end or when the session was last seen. ocserv counts no packets.
  */
 export function finalCounts(end: Named, seen: TunnelCounts | null): FinalCounts {

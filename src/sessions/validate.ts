@@ -1,5 +1,5 @@
+import { forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
-import { forcedReason } from '../events/event.ts';
 import { isBreakerOpen } from '../events/send-for-drain.ts';
 import type { Log } from '../log/log.ts';
 import type { SessionCalls } from '../portal/session-calls.ts';

@@ -1,14 +1,14 @@
 import type { Config } from '../config/schema.ts';
 import { deliverOrWait } from '../events/flush.ts';
 import type { Log } from '../log/log.ts';
+import { type Listed, type Listing, Occtl } from '../ocserv/occtl.ts';
+import { tunnelTraffic } from '../ocserv/tunnel-traffic.ts';
 import { type LiveSession, liveSessions } from '../state/live-sessions.ts';
 import { loadOcctlContact, noteOcctlAnswered, noteOcctlDead } from '../state/occtl-contact.ts';
 import { lastSeq } from '../state/outbox.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { type Listed, type Listing, Occtl } from './occtl.ts';
 import { missing, recordOf, reportLive, serverIsDead, takeUp } from './reconcile.ts';
-import { tunnelTraffic } from './tunnel-traffic.ts';
 import { validateSessions } from './validate.ts';
 
 export interface SyncReport {

@@ -1,8 +1,8 @@
 import type { Log } from '../log/log.ts';
+import { isExact, isName, type Listed, type Occtl } from '../ocserv/occtl.ts';
 import { type DisconnectOrder, markForced } from '../state/orders.ts';
 import { connectedAtOf } from '../state/session-records.ts';
 import type { State } from '../state/state.ts';
-import { isExact, isName, type Listed, type Occtl } from './occtl.ts';
 
 interface CarryOutMeans {
   readonly occtl: Occtl;

@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { enqueueEnd } from '../events/record.ts';
+import { isExact, isName, type Listed } from '../ocserv/occtl.ts';
 import { type Instant, leastAge } from '../resilience/instant.ts';
 import {
   closeLost,
@@ -13,7 +14,6 @@ import {
 import { enqueue } from '../state/outbox.ts';
 import { beginSession, sessionIdOf } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { isExact, isName, type Listed } from './occtl.ts';
 
 /**
  * Milliseconds between two looks that must both miss a session before it is taken to be gone: a disconnect-script may
