@@ -7,7 +7,6 @@ import { noteContact } from '../state/contact.ts';
 import { drainStatus, giveLeaseBack, holdsLease } from '../state/drain.ts';
 import { type DisconnectOrder, dueOrders, orderDone, postponeOrder } from '../state/orders.ts';
 import { nextDue, type Queued } from '../state/outbox.ts';
-import { sleep } from '../state/patience.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { isBreakerOpen } from './send-for-drain.ts';
@@ -113,9 +112,6 @@ class Run {
   async toItsEnd(): Promise<DrainReport> {
     const { state, log } = this.#means;
     for (;;) {
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
       const answers = this.#answers;
       const carried = this.#carried;
       const turn = await state.step((tx) => this.#turn(tx, answers, carried));
@@ -131,10 +127,22 @@ class Run {
       for (const queued of turn.events) void this.#send(queued);
       for (const order of turn.orders) void this.#order(order);
       const idle = this.#busy.size === 0 && this.#carrying.size === 0;
-      // What came back meanwhile is waited for no longer than it takes others of the same moment to come, too.
-      if (this.#answers.length === 0) await Promise.race([woken, sleep(idle ? POLL_MS : CHECK_MS)]);
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#somethingBack(idle ? POLL_MS : CHECK_MS);
     }
+  }
+
+  /** Resolves when something has come back, with what came in the same moment; at the latest after so many milliseconds. */
+  async #somethingBack(atMost: number): Promise<void> {
+    if (this.#answers.length + this.#carried.length === 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, atMost);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** One transaction: what came back goes into the state, and what is due comes out of it. */
