@@ -7,6 +7,9 @@ import { must } from './run.ts';
 /** The server's end of every tunnel. */
 const SERVER_END = '10.200.0.1';
 
+/** openconnect says that it is configured before it runs its script, so the script itself says when it has. */
+const USABLE = 'the tunnel is usable';
+
 /**
  * Writes a script for `ClientOptions.script` that makes the tunnel usable: its own routing table, chosen by the
  * source address, because all clients share one namespace and so many routes to one server would collide.
@@ -22,7 +25,8 @@ connect)
   ip address add "$INTERNAL_IP4_ADDRESS/32" dev "$TUNDEV"
   ip link set "$TUNDEV" up
   ip route add default dev "$TUNDEV" table "$((1000 + index))"
-  ip rule add from "$INTERNAL_IP4_ADDRESS" table "$((1000 + index))" ;;
+  ip rule add from "$INTERNAL_IP4_ADDRESS" table "$((1000 + index))"
+  echo '${USABLE}' ;;
 disconnect)
   ip rule delete from "$INTERNAL_IP4_ADDRESS" ;;
 esac
@@ -48,6 +52,7 @@ export async function sendThrough(
       send(left - 1);
     });
     socket.bind(0, '${client.vpnIp}', () => send(${packets}));`;
+  await client.log.waitFor(new RegExp(`^${USABLE}`));
   const counter = await receiveCounter(network, client);
   const expected = (await counter()) + packets * (size + 28);
   await must(inside(network.client, [process.execPath, '-e', sender]));

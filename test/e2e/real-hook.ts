@@ -8,6 +8,7 @@ import { type PortalProcess, startPortalProcess } from '../../scripts/stage/port
 import type { ClientOptions, Connected, Dialling, Login, Refused } from '../../scripts/vpn/client.ts';
 import { inside, processesIn } from '../../scripts/vpn/network.ts';
 import type { UserName } from '../../scripts/vpn/passwords.ts';
+import type { Finished } from '../../scripts/vpn/run.ts';
 import { startVpn, type Vpn, type VpnOptions } from '../../scripts/vpn/vpn.ts';
 import { createWorkFolder, type WorkFolder } from '../../scripts/vpn/work-folder.ts';
 import { type RecordingHook, recordingHook } from './recording-hook.ts';
@@ -42,9 +43,13 @@ export interface RealHook {
   /** What ocserv said to each hook; with `body` only. */
   readonly recording: RecordingHook;
   readonly command: Installation['command'];
+  /** As cron on the VPN server runs it: where the portal can be reached, and the tunnels are. */
+  commandOnServer(...args: string[]): Promise<Finished>;
   /** From now on the hook goes by this TOML, with a state and a log that begin empty, as they do for each test. */
   configure(config: string): void;
   sessions(): SessionRow[];
+  readonly query: Installation['query'];
+  readonly change: Installation['change'];
   dial(login: Login | UserName, options?: Partial<ClientOptions>): Promise<Dialling>;
   connect(login: Login | UserName, options?: Partial<ClientOptions>): Promise<Connected | Refused>;
   /** The line of the one decision about that user. */
@@ -136,8 +141,12 @@ export function withRealHook({ policy, body, ...options }: RealHookOptions): Rea
       return there(recording);
     },
     command: (...args) => there(installation).command(...args),
+    commandOnServer: (...args) =>
+      there(installation).commandIn((argv) => inside(there(vpn).network.server, argv), ...args),
     configure,
     sessions: () => there(installation).query<SessionRow>('SELECT * FROM session ORDER BY id'),
+    query: (sql) => there(installation).query(sql),
+    change: (sql) => there(installation).change(sql),
     dial,
     connect: async (login, more) => await (await dial(login, more)).outcome(),
     decision: (username) => there(installation).log.decision(username),
@@ -149,10 +158,17 @@ export function withRealHook({ policy, body, ...options }: RealHookOptions): Rea
   };
 }
 
+/** What `sessions sync` says of a session whose end ocserv told nobody. */
+const CLOSED_BY_SYNC = 'session closed: ocserv has it no longer, and told nobody';
+
 /** Resolves when each session that the log saw begin has ended there, too. */
 function everyoneGone(log: HookLog): Promise<true> {
   const live = () => {
-    const ended = new Set(log.all({ msg: 'disconnect recorded' }).map((line) => line['session_id']));
+    const ended = new Set(
+      [...log.all({ msg: 'disconnect recorded' }), ...log.all({ msg: CLOSED_BY_SYNC })].map(
+        (line) => line['session_id'],
+      ),
+    );
     return log.all({ msg: 'connect allowed' }).filter((line) => !ended.has(line['session_id']));
   };
   return log.until(
