@@ -29,7 +29,9 @@ export interface FinalCounts {
  * then it is what the kernel had counted, at the end or when the session was last seen. ocserv counts no packets.
  */
 export function finalCounts(end: Named, seen: TunnelCounts | null): FinalCounts {
-  const { tunnel, reason, bytesIn, bytesOut } = end;
+  const { reason, bytesIn, bytesOut } = end;
+  // At any other time the device can be another session's already.
+  const tunnel = reason === 'SERVER_SHUTDOWN' ? end.tunnel : null;
   const larger = (count: keyof TunnelCounts): string => {
     const [a, b] = [BigInt(tunnel?.[count] ?? 0), BigInt(seen?.[count] ?? 0)];
     return String(a > b ? a : b);

@@ -22,6 +22,8 @@ export interface GlobalOptions {
 
 /** Milliseconds that a person's command waits for a busy state. */
 const PATIENCE_MS = 10_000;
+/** The same, over all the steps of a long work. */
+export const LONG_PATIENCE_MS = 5 * 60_000;
 
 export async function configOf(options: GlobalOptions): Promise<Config> {
   return loadConfig(configFile(options.config));

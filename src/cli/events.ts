@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import { flush } from '../events/flush.ts';
 import { eventFields } from '../events/tell.ts';
+import { untilDone } from '../state/batches.ts';
 import { timestamp } from '../state/contact.ts';
 import { total } from '../state/counters.ts';
 import { drainStatus } from '../state/drain.ts';
@@ -9,7 +10,15 @@ import { drop, type Queued } from '../state/outbox.ts';
 import { findEvent, listEvents, listFailed, retryEvent, tallyOutbox } from '../state/outbox-list.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { CommandFailed, configOf, type GlobalOptions, logFor, mustBeRecorded, stateOf } from './context.ts';
+import {
+  CommandFailed,
+  configOf,
+  type GlobalOptions,
+  LONG_PATIENCE_MS,
+  logFor,
+  mustBeRecorded,
+  stateOf,
+} from './context.ts';
 import { paint, print, printJson, roughly, sheet, table, visible } from './output.ts';
 
 /** The fields of `status --json` under `events`. */
@@ -144,7 +153,7 @@ function eventJson(queued: Queued, now: number): Record<string, unknown> {
 /** Sends all that is pending now, whatever back-off and breaker say. Exit 1 when something is left. */
 export async function flushEvents(options: GlobalOptions): Promise<number> {
   const config = await configOf(options);
-  const state = await stateOf(config);
+  const state = await stateOf(config, { patience: LONG_PATIENCE_MS });
   const before = await state.read((tx) => total(tx, 'ocserv.events.delivered_total'));
   const report = await flush(config, state, logFor(config));
   mustBeRecorded(state);
@@ -233,14 +242,11 @@ async function treatFailed(
   state: State,
   work: (tx: Transaction, events: readonly Queued[]) => void,
 ): Promise<number> {
-  for (let treated = 0; ; ) {
-    const part = await state.step((tx) => {
-      const events = listFailed(tx, BATCH);
-      work(tx, events);
-      return events.length;
-    });
-    mustBeRecorded(state);
-    treated += part;
-    if (part < BATCH) return treated;
-  }
+  const treated = await untilDone(state, BATCH, (tx, batch) => {
+    const events = listFailed(tx, batch);
+    work(tx, events);
+    return events.length;
+  });
+  mustBeRecorded(state);
+  return treated;
 }

@@ -1,13 +1,21 @@
 import type { Config } from '../config/schema.ts';
 import { deliverOrWait } from '../events/flush.ts';
 import { syncSessions } from '../sessions/sync.ts';
+import { untilDone } from '../state/batches.ts';
 import { drop, lastSeq, pendingCount } from '../state/outbox.ts';
 import { listFailed } from '../state/outbox-list.ts';
 import { removeSalvaged, salvage } from '../state/salvage.ts';
-import { removeOldSessions } from '../state/session-records.ts';
+import { removeOldSessions, removeSessionsBeforeEvents } from '../state/session-records.ts';
 import type { State } from '../state/state.ts';
 import { cleanUp } from './cache.ts';
-import { configOf, type GlobalOptions, logFor, mustBeRecorded, stateOf } from './context.ts';
+import {
+  configOf,
+  type GlobalOptions,
+  LONG_PATIENCE_MS,
+  logFor,
+  mustBeRecorded,
+  stateOf,
+} from './context.ts';
 import { paint, print, printJson, visible } from './output.ts';
 
 export interface MaintainOptions extends GlobalOptions {
@@ -37,7 +45,7 @@ const PARTS: readonly Part[] = [
 /** One line for cron or a systemd timer. Exit 1 when a part failed; with --quiet only such parts say anything. */
 export async function maintain(options: MaintainOptions): Promise<number> {
   const config = await configOf(options);
-  const state = await stateOf(config, { create: true });
+  const state = await stateOf(config, { create: true, patience: LONG_PATIENCE_MS });
   const results = [];
   for (const { name, run } of PARTS) {
     const { figures, problems = [] } = await run(config, state).catch(
@@ -63,15 +71,18 @@ const BATCH = 500;
 /** What is older than sessions.keep: closed sessions of which the portal has all, failed events, databases set aside. */
 async function retention({ sessions: { keep }, state: { path } }: Config, state: State): Promise<Done> {
   const before = Date.now() - keep;
-  const failed = await inBatches(state, (tx) => {
-    const old = listFailed(tx, BATCH, before);
+  const failed = await untilDone(state, BATCH, (tx, batch) => {
+    const old = listFailed(tx, batch, before);
     drop(
       tx,
       old.map(({ seq, id, event }) => ({ seq, id, type: event.type })),
     );
     return old.length;
   });
-  const old = await inBatches(state, (tx) => removeOldSessions(tx, before, BATCH));
+  const old =
+    (await untilDone(state, BATCH, (tx, batch) => removeOldSessions(tx, before, batch))) +
+    (await untilDone(state, BATCH, (tx, batch) => removeSessionsBeforeEvents(tx, before, batch)));
+  mustBeRecorded(state);
   return {
     figures: {
       old_sessions_removed: old,
@@ -79,15 +90,6 @@ async function retention({ sessions: { keep }, state: { path } }: Config, state:
       databases_removed: removeSalvaged(path, keep),
     },
   };
-}
-
-async function inBatches(state: State, work: Parameters<typeof state.step<number>>[0]): Promise<number> {
-  for (let total = 0; ; ) {
-    const n = await state.step(work);
-    mustBeRecorded(state);
-    total += n;
-    if (n < BATCH) return total;
-  }
 }
 
 async function salvageAside({ state: { path } }: Config, state: State): Promise<Done> {

@@ -1,7 +1,14 @@
 import { syncSessions } from '../sessions/sync.ts';
 import { timestamp } from '../state/contact.ts';
 import { listSessions, type SessionRecord } from '../state/session-records.ts';
-import { configOf, type GlobalOptions, logFor, mustBeRecorded, stateOf } from './context.ts';
+import {
+  configOf,
+  type GlobalOptions,
+  LONG_PATIENCE_MS,
+  logFor,
+  mustBeRecorded,
+  stateOf,
+} from './context.ts';
 import { paint, print, printJson, roughly, table, visible } from './output.ts';
 
 export interface ListOptions extends GlobalOptions {
@@ -82,7 +89,7 @@ function sessionJson(session: SessionRecord, now: number): Record<string, unknow
 /** Compares with ocserv, reports each live session, and ends those that the portal wants ended. Exit 1 when something failed. */
 export async function sync(options: GlobalOptions): Promise<number> {
   const config = await configOf(options);
-  const state = await stateOf(config, { create: true });
+  const state = await stateOf(config, { create: true, patience: LONG_PATIENCE_MS });
   const report = await syncSessions({ config, state, log: logFor(config) });
   mustBeRecorded(state);
   const { live, takenUp, closed, ordered, invalid, problems } = report;

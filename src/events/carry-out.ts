@@ -1,68 +1,84 @@
 import type { Log } from '../log/log.ts';
 import { isExact, isName, type Listed, type Occtl } from '../ocserv/occtl.ts';
 import { type DisconnectOrder, markForced } from '../state/orders.ts';
-import { connectedAtOf } from '../state/session-records.ts';
+import { connectedAtOf, ocservIdOf } from '../state/session-records.ts';
 import type { State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
 
-interface CarryOutMeans {
+export interface CarryOutMeans {
   readonly occtl: Occtl;
   readonly state: State;
   readonly log: Log;
 }
 
+/** A session to be ended, and for what. */
+interface Target {
+  readonly id: string;
+  readonly order: DisconnectOrder;
+}
+
+/** Sessions ended at once: ocserv's main process, which starts the hooks, answers occtl as well. */
+const AT_ONCE = 4;
+
 /**
- * Ends the sessions that an order of the portal's speaks of, as far as ocserv has them still. Never throws.
- * @returns false when it must be tried again.
+ * Ends the sessions that orders of the portal's speak of, as far as ocserv has them still. Never throws.
+ * @returns the orders that are done; the others must be tried again.
  */
-export async function carryOut(order: DisconnectOrder, means: CarryOutMeans): Promise<boolean> {
-  const { occtl, log } = means;
-  const fields = { username: order.username, reason: order.reason, detail: order.detail };
+export async function carryOut(
+  orders: readonly DisconnectOrder[],
+  means: CarryOutMeans,
+): Promise<ReadonlySet<number>> {
+  const { occtl, state, log } = means;
+  const undone = new Set<number>();
   try {
     const listing = await occtl.users();
     if (listing.kind !== 'listed') {
       log.error('the portal ends sessions, and ocserv cannot be told', {
-        ...fields,
+        orders: orders.length,
+        username: orders[0]?.username,
         error: listing.why,
         cure: 'see ocserv.occtl and ocserv.occtl_socket; tried again later',
       });
-      return false;
+      return new Set();
     }
-    const targets = await targetsOf(order, listing.users, means);
-    const results = await Promise.all(targets.map(({ id }) => endOne(id, order, means)));
-    return results.every(Boolean);
+    const targets = await state.read((tx) => orders.flatMap((order) => targetsOf(tx, order, listing.users)));
+    const queue = [...targets];
+    const worker = async (): Promise<void> => {
+      for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
+        if (!(await endOne(target, means))) undone.add(target.order.id);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
   } catch (error) {
-    log.error('the portal ends sessions, and that failed', { ...fields, error: (error as Error).message });
-    return false;
+    log.error('the portal ends sessions, and that failed', { error: (error as Error).message });
+    return new Set();
   }
+  return new Set(orders.map(({ id }) => id).filter((id) => !undone.has(id)));
 }
 
 /**
  * Who of those that ocserv has is meant. Where occtl's form of the name could be somebody else's too, our record of the
  * session must say that it is this user's.
  */
-async function targetsOf(
-  order: DisconnectOrder,
-  users: readonly Listed[],
-  { state }: CarryOutMeans,
-): Promise<Listed[]> {
+function targetsOf(tx: Transaction, order: DisconnectOrder, users: readonly Listed[]): Target[] {
   const his = users.filter(({ username }) => isName(username, order.username));
-  if (order.sessionId !== null) return his.filter(({ id }) => id === order.ocservId);
-  return state.read((tx) =>
-    his.filter(({ id, username }) => {
-      if (id === order.exceptOcservId) return false;
-      const began = connectedAtOf(tx, id, order.username);
-      if (began === undefined) return isExact(username);
-      // One that began after the order was let in by a newer answer of the portal's.
-      return began <= order.at;
-    }),
-  );
+  const meant =
+    order.sessionId === null
+      ? his.filter((listed) => listed.id !== order.exceptOcservId && wasLive(tx, order, listed))
+      : // IDs recur: only while the session is live by our record is its ID its own.
+        his.filter(({ id }) => id === ocservIdOf(tx, order.sessionId ?? ''));
+  return meant.map(({ id }) => ({ id, order }));
 }
 
-async function endOne(
-  id: string,
-  order: DisconnectOrder,
-  { occtl, state, log }: CarryOutMeans,
-): Promise<boolean> {
+/** Whether the session was live when all of the user's were ordered to end. A later one was let in by a newer answer. */
+function wasLive(tx: Transaction, order: DisconnectOrder, { id, username, connectedAt }: Listed): boolean {
+  const began = connectedAtOf(tx, id, order.username);
+  if (began !== undefined) return began <= order.at;
+  // Not on record: by occtl's minute, and only where its form of the name is nobody else's.
+  return isExact(username) && (connectedAt === null || connectedAt <= order.at);
+}
+
+async function endOne({ id, order }: Target, { occtl, state, log }: CarryOutMeans): Promise<boolean> {
   const fields = { username: order.username, ocserv_id: id, reason: order.reason, detail: order.detail };
   const isThere = async (): Promise<boolean> => {
     const user = await occtl.user(id);

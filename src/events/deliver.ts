@@ -1,11 +1,15 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import { Occtl } from '../ocserv/occtl.ts';
+import { untilDone } from '../state/batches.ts';
 import { takeLease } from '../state/drain.ts';
 import { forgetWaits } from '../state/outbox.ts';
 import type { State } from '../state/state.ts';
 import { carryOut } from './carry-out.ts';
 import { type DrainReport, drain } from './drain.ts';
+
+/** Rows changed in one transaction. */
+const AT_ONCE = 500;
 
 /**
  * Delivers as this process, if no other does.
@@ -17,10 +21,8 @@ export async function deliver(
   log: Log,
   how: { readonly force: boolean; readonly linger: number },
 ): Promise<DrainReport | null> {
-  const term = await state.step((tx) => {
-    forgetWaits(tx, config.events.retry_max);
-    return takeLease(tx);
-  });
+  await untilDone(state, AT_ONCE, (tx, batch) => forgetWaits(tx, batch, config.events.retry_max));
+  const term = await state.step(takeLease);
   if (term === null) return null;
   // gRPC is loaded here, once it is known that there is something to do with it.
   const { sessionCalls } = await import('../portal/session-calls.ts');
@@ -31,7 +33,7 @@ export async function deliver(
     log,
     term,
     calls: sessionCalls(config),
-    carryOut: (order) => carryOut(order, { occtl, state, log }),
+    carryOut: (orders) => carryOut(orders, { occtl, state, log }),
     ...how,
   });
 }

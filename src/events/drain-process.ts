@@ -12,13 +12,13 @@ const FLUSH_MS = 5_000;
 
 /** The detached process that delivers what hooks have left (bin/ocagent-hook starts it), and goes when there is nothing to do. */
 export async function runDrain(): Promise<void> {
-  // ocserv's folder must not be held by a process that outlives it.
-  process.chdir('/');
   let log = new Log(DEFAULT_LOG);
   let code = 1;
   try {
     const config = await loadConfig(configFile());
     log = new Log(config.log);
+    // ocserv's folder must not be held by a process that outlives it.
+    process.chdir('/');
     const state = await State.open({
       path: config.state.path,
       // Whoever started it has written there; a state that went since holds nothing.

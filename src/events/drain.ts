@@ -31,8 +31,8 @@ export interface DrainMeans {
   /** Of the lease that this process holds. */
   readonly term: number;
   readonly calls: SessionCalls;
-  /** Ends sessions by the portal's order. Never throws; false when it must be tried again. */
-  readonly carryOut: (order: DisconnectOrder) => Promise<boolean>;
+  /** Ends sessions by the portal's orders. Never throws; gives those back that are done, and the others must be tried again. */
+  readonly carryOut: (orders: readonly DisconnectOrder[]) => Promise<ReadonlySet<number>>;
   /** A person asked for it: the circuit breaker is not looked at. */
   readonly force: boolean;
   /** Milliseconds to stay when nothing is left, so that steady traffic starts one drain and not many. */
@@ -45,7 +45,7 @@ export interface DrainReport {
   /** Set aside: the portal will never take them. */
   failed: number;
   orders: number;
-  ended: 'idle' | 'portal away' | 'breaker open' | 'lease lost' | 'state not writable';
+  ended: 'idle' | 'portal away' | 'portal sick' | 'breaker open' | 'lease lost' | 'state not writable';
   /** Why the portal is taken to be away. */
   away: Failure | null;
 }
@@ -71,8 +71,8 @@ interface Answer {
 }
 
 interface Carried {
-  readonly order: DisconnectOrder;
-  readonly done: boolean;
+  readonly orders: readonly DisconnectOrder[];
+  readonly done: ReadonlySet<number>;
 }
 
 interface Turn {
@@ -94,14 +94,18 @@ class Run {
   readonly #began = performance.now();
   /** Sessions of which an event is on its way. */
   readonly #busy = new Set<string>();
-  readonly #carrying = new Set<number>();
+  /** Orders are being carried out: all that were due together, and the next ones after them. */
+  #carrying = false;
   /** What came back and is not in the state yet. */
   #answers: readonly Answer[] = [];
-  #carried: readonly Carried[] = [];
+  #carried: Carried | null = null;
   /** Begins with one: an address that cannot be reached must cost one call, not dozens. */
   #width = 1;
   #strikes = 0;
+  /** It has taken, or at least answered, something. */
   #met = false;
+  /** What it failed at last had reached it. */
+  #reached = false;
   #idleSince: number | null = null;
   #wake: () => void = () => {};
 
@@ -120,20 +124,22 @@ class Run {
         return { ...this.#report, ended: 'state not writable' };
       }
       this.#answers = this.#answers.slice(answers.length);
-      this.#carried = this.#carried.slice(carried.length);
+      if (carried !== null) {
+        this.#carried = null;
+        this.#carrying = false;
+      }
       for (const { queued } of answers) this.#busy.delete(queued.event.sessionId);
-      for (const { order } of carried) this.#carrying.delete(order.id);
       if (turn.ended !== null) return { ...this.#report, ended: turn.ended };
       for (const queued of turn.events) void this.#send(queued);
-      for (const order of turn.orders) void this.#order(order);
-      const idle = this.#busy.size === 0 && this.#carrying.size === 0;
+      if (turn.orders.length > 0) void this.#carryOut(turn.orders);
+      const idle = this.#busy.size === 0 && !this.#carrying;
       await this.#somethingBack(idle ? POLL_MS : CHECK_MS);
     }
   }
 
   /** Resolves when something has come back, with what came in the same moment; at the latest after so many milliseconds. */
   async #somethingBack(atMost: number): Promise<void> {
-    if (this.#answers.length + this.#carried.length === 0) {
+    if (this.#answers.length === 0 && this.#carried === null) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, atMost);
         this.#wake = () => {
@@ -146,33 +152,34 @@ class Run {
   }
 
   /** One transaction: what came back goes into the state, and what is due comes out of it. */
-  #turn(tx: Transaction, answers: readonly Answer[], carried: readonly Carried[]): Turn {
+  #turn(tx: Transaction, answers: readonly Answer[], carried: Carried | null): Turn {
     const { config, term, force } = this.#means;
     const nothing = { events: [], orders: [] };
     if (!holdsLease(tx, term)) return { ...nothing, ended: 'lease lost' };
     for (const { queued, reported } of answers) settleEvent(tx, queued, reported, config, Math.random());
     if (answers.some(({ reported }) => reported.kind !== 'failed')) noteContact(tx, null);
     const rules = { initial: config.events.retry_initial, max: config.events.retry_max };
-    for (const { order, done } of carried) {
-      if (done) orderDone(tx, order);
+    for (const order of carried?.orders ?? []) {
+      if (carried?.done.has(order.id)) orderDone(tx, order);
       else postponeOrder(tx, order, backOff(order.attempts + 1, rules, Math.random()));
     }
 
     const returned = new Set(answers.map(({ queued }) => queued.event.sessionId));
     const busy = [...this.#busy].filter((session) => !returned.has(session));
-    const settled = new Set(carried.map(({ order }) => order.id));
-    const orders = dueOrders(tx, rules.max).filter(({ id }) => settled.has(id) || !this.#carrying.has(id));
+    const carrying = this.#carrying && carried === null;
+    const orders = carrying ? [] : dueOrders(tx, rules.max);
     const isOpen = !force && isBreakerOpen(tx, config);
     const maySend = config.events.enabled && this.#report.away === null && !isOpen;
     const events = maySend ? nextDue(tx, busy, Math.max(0, this.#width - busy.length)) : [];
-    const working = events.length + orders.length + busy.length > 0 || this.#carrying.size > settled.size;
+    const working = events.length + orders.length + busy.length > 0 || carrying;
     if (working) {
       this.#idleSince = null;
       return { events, orders, ended: null };
     }
 
     const { away } = this.#report;
-    if (away !== null) {
+    // One that was met and then failed over some events is sick for these: they wait by themselves.
+    if (away !== null && !(this.#met && this.#reached)) {
       const error = describe(away);
       noteContact(tx, error);
       const { failures } = drainStatus(tx);
@@ -182,9 +189,9 @@ class Run {
     this.#idleSince ??= performance.now();
     const retired = performance.now() - this.#began > RETIRES_AFTER_MS;
     const lingered = performance.now() - this.#idleSince >= this.#means.linger;
-    if (!isOpen && !retired && !lingered) return { ...nothing, ended: null };
+    if (away === null && !isOpen && !retired && !lingered) return { ...nothing, ended: null };
     giveLeaseBack(tx, { portal: this.#met ? 'well' : 'not met' });
-    return { ...nothing, ended: isOpen ? 'breaker open' : 'idle' };
+    return { ...nothing, ended: isOpen ? 'breaker open' : away === null ? 'idle' : 'portal sick' };
   }
 
   async #send(queued: Queued): Promise<void> {
@@ -198,11 +205,11 @@ class Run {
     this.#wake();
   }
 
-  async #order(order: DisconnectOrder): Promise<void> {
-    this.#carrying.add(order.id);
-    const done = await this.#means.carryOut(order);
-    if (done) this.#report.orders += 1;
-    this.#carried = [...this.#carried, { order, done }];
+  async #carryOut(orders: readonly DisconnectOrder[]): Promise<void> {
+    this.#carrying = true;
+    const done = await this.#means.carryOut(orders);
+    this.#report.orders += done.size;
+    this.#carried = { orders, done };
     this.#wake();
   }
 
@@ -220,6 +227,7 @@ class Run {
     }
     this.#strikes += 1;
     this.#width = 1;
+    this.#reached = reported.reached;
     if (!reported.reached || this.#strikes >= STRIKES) this.#report.away ??= reported.failure;
   }
 }

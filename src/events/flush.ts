@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
+import { untilDone } from '../state/batches.ts';
 import { forgetDrainWait } from '../state/drain.ts';
 import { forgetOrderWaits } from '../state/orders.ts';
 import { forgetWaits, lastSeq, untriedCount } from '../state/outbox.ts';
@@ -10,11 +11,15 @@ import type { DrainReport } from './drain.ts';
 
 /** How often it is looked whether the drain that runs has done it. */
 const LOOK_MS = 100;
+/** So long at most; a drain that has not tried it by then has a reason that waiting does not mend. */
+const PATIENCE_MS = 2 * 60_000;
+/** Rows changed in one transaction. */
+const AT_ONCE = 500;
 
 /** Tries all that is pending now, whatever the back-off and the circuit breaker say. */
 export async function flush(config: Config, state: State, log: Log): Promise<DrainReport | null> {
+  await untilDone(state, AT_ONCE, (tx, batch) => forgetWaits(tx, batch));
   const upTo = await state.step((tx) => {
-    forgetWaits(tx);
     forgetDrainWait(tx);
     forgetOrderWaits(tx);
     return lastSeq(tx);
@@ -32,10 +37,10 @@ export async function deliverOrWait(
   log: Log,
   { force, upTo }: { force: boolean; upTo: number },
 ): Promise<DrainReport | null> {
-  for (;;) {
+  for (const until = performance.now() + PATIENCE_MS; ; ) {
     const report = await deliver(config, state, log, { force, linger: 0 });
     if (report !== null) return report;
-    if ((await state.read((tx) => untriedCount(tx, upTo))) === 0) return null;
+    if ((await state.read((tx) => untriedCount(tx, upTo))) === 0 || performance.now() > until) return null;
     await sleep(LOOK_MS);
   }
 }

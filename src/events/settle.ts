@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
 import type { Reported } from '../portal/session-calls.ts';
 import { backOff } from '../resilience/back-off.ts';
+import { revoke } from '../state/decisions.ts';
 import { orderSessionOut } from '../state/orders.ts';
 import { delivered, noteTry, postpone, type Queued, setAsideEvent } from '../state/outbox.ts';
 import { keepUpdatedRoutes, ocservIdOf } from '../state/session-records.ts';
@@ -44,10 +45,12 @@ export function settleEvent(
 
 function endByOrder(tx: Transaction, { event }: Queued, words: string): void {
   const { sessionId, username } = event;
-  const ocservId = ocservIdOf(tx, sessionId);
-  // It may have ended meanwhile.
-  if (ocservId === undefined) return;
-  orderSessionOut(tx, { username, sessionId, ocservId, reason: forcedReason(words), detail: words });
+  if (ocservIdOf(tx, sessionId) !== undefined) {
+    orderSessionOut(tx, { username, sessionId, reason: forcedReason(words), detail: words });
+    return;
+  }
+  // It has ended meanwhile; that he is not to come back by an older answer holds all the same.
+  revoke(tx, username);
 }
 
 export function describe({ code, detail }: Failure): string {

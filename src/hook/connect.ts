@@ -37,6 +37,7 @@ export async function connect(
   });
   answered.tooLate = true;
   if (decision !== inTime) {
+    if (decision.shouldDisconnect) reportNoOrder(log, request);
     log.error('hook.deadline answered: this decision and its session are not recorded', {
       cure: 'this machine is too busy for hook.deadline, or the disk of state.path is too slow',
       ...figures(session, null),
@@ -77,10 +78,7 @@ async function decideInTime(
   if (failure !== null) reportFailure(log, failure, request);
   if (state !== null) reportUnrecorded(log, state, request);
   if (decision.shouldDisconnect && (state === null || state.unrecorded !== null)) {
-    log.error('the portal ends all sessions of this user, and that cannot be recorded', {
-      username: request.username,
-      cure: 'end them by hand: occtl show users, then occtl disconnect id',
-    });
+    reportNoOrder(log, request);
   }
   return decision;
 }
@@ -125,6 +123,13 @@ function reportFailure(log: Log, failure: Failure, request: Request): void {
     ...(failure.cure === '' ? {} : { cure: failure.cure }),
     username: request.username,
     session_id: request.sessionId,
+  });
+}
+
+function reportNoOrder(log: Log, { username }: Request): void {
+  log.error('the portal ends all sessions of this user, and that cannot be recorded', {
+    username,
+    cure: 'end them by hand: occtl show users, then occtl disconnect id',
   });
 }
 

@@ -41,12 +41,13 @@ export async function disconnect(
     log.info('disconnect recorded', { session_id, known, reason, ...figures(session, stats) });
     return { status: 0, drain: recorded.drain };
   }
-  const told = await reportDirectly(end, ended, config, log);
+  const { told, event } = await reportDirectly(end, ended, config, log);
+  const all = { ...figures(session, stats), ...event };
   if (told) {
-    log.warn('disconnect not recorded, but told to the portal', figures(session, stats));
+    log.warn('disconnect not recorded, but told to the portal', all);
     return { status: 0, drain: false };
   }
-  log.error('disconnect NOT recorded: book it by hand from this line', figures(session, stats));
+  log.error('disconnect NOT recorded: book it by hand from this line', all);
   return { status: 1, drain: false };
 
   /** `ended` without `recorded`: it could be read, so it is known which session that was, but not written. */

@@ -27,7 +27,7 @@ export interface Listed {
 export type Listing =
   | { readonly kind: 'listed'; readonly users: readonly Listed[]; readonly socket: string }
   /** Nobody answers at the socket: ocserv does not run, or another socket is its own. */
-  | { readonly kind: 'dead'; readonly why: string; readonly socket: string; readonly wasThere: boolean }
+  | { readonly kind: 'dead'; readonly why: string; readonly socket: string }
   | { readonly kind: 'failed'; readonly why: string };
 
 /** Where occtl looks when it is not told. */
@@ -64,7 +64,7 @@ export class Occtl {
     const code = await knock(this.socket);
     if (code === 'ECONNREFUSED' || code === 'ENOENT') {
       const why = `nobody answers at ${this.socket} (${code})`;
-      return { kind: 'dead', why, socket: this.socket, wasThere: code === 'ECONNREFUSED' };
+      return { kind: 'dead', why, socket: this.socket };
     }
     return { kind: 'failed', why: said };
   }
@@ -93,12 +93,11 @@ export class Occtl {
 
   #run(...args: string[]): Promise<{ status: number | null; stdout: string; said: string }> {
     const socket = this.#socket === '' ? [] : ['-s', this.#socket];
-    const { PATH, TZ } = process.env;
     const env = {
-      PATH: [PATH, MORE_PATH].filter(Boolean).join(':'),
+      PATH: [process.env['PATH'], MORE_PATH].filter(Boolean).join(':'),
       LC_ALL: 'C',
-      // occtl prints local time, and it must be ours.
-      ...(TZ === undefined ? {} : { TZ }),
+      // It prints local time, and what that is here Node and the C library do not always agree on.
+      TZ: 'UTC',
     };
     const options = { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: MOST_OUTPUT } as const;
     return new Promise((resolve) => {
@@ -171,10 +170,10 @@ export function readUsers(json: unknown): Listed[] {
   });
 }
 
-/** `2026-11-23 10:04`, local time. */
+/** `2026-11-23 10:04`, in UTC, as occtl was told to. */
 function minute(text: string): number | null {
   const match = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2})/.exec(text);
-  const time = match === null ? Number.NaN : new Date(`${match[1]}T${match[2]}`).getTime();
+  const time = match === null ? Number.NaN : Date.parse(`${match[1]}T${match[2]}Z`);
   return Number.isNaN(time) ? null : time;
 }
 

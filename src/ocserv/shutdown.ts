@@ -38,7 +38,7 @@ function mainProcess(): number | null {
 
 function waitsForEvents(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/wchan`, 'latin1').includes('epoll');
+    return readFileSync(`/proc/${pid}/wchan`, 'latin1').match(/ep_?poll/) !== null;
   } catch {
     return false;
   }

@@ -24,13 +24,17 @@ const SURE_AFTER_MS = 60_000;
 /** How far apart occtl's minute of a session and our record of it may be: the login lies between them. */
 const SAME_SESSION_MS = 5 * 60_000;
 
-/** The record of a session that ocserv has: the newest under its ID, if it can be the same one. */
-export function recordOf(listed: Listed, records: readonly LiveSession[]): LiveSession | undefined {
-  const record = records.findLast(({ ocservId }) => ocservId === listed.id);
+/** @param record the newest live one under the ID of a session that ocserv has. @returns it, if it can be the same session. */
+export function recordOf(listed: Listed, record: LiveSession | undefined): LiveSession | undefined {
   if (record === undefined || !isName(listed.username, record.username)) return undefined;
   // The ID is a process id and recurs, for the same user even.
-  const later = (listed.connectedAt ?? 0) - record.connectedAt;
-  return later > SAME_SESSION_MS ? undefined : record;
+  const { connectedAt } = listed;
+  return connectedAt !== null && isLater(connectedAt, record.connectedAt) ? undefined : record;
+}
+
+/** Whether a session that began at one moment, by occtl's minutes, began clearly after the other moment. */
+export function isLater(began: number, moment: number): boolean {
+  return began - moment > SAME_SESSION_MS;
 }
 
 /** ocserv has this session: its traffic is kept, and the portal is to hear of it. */
@@ -69,13 +73,20 @@ export function reportLive(
 export function takeUp(tx: Transaction, listed: Listed, since: number, { events }: Config): boolean {
   // Whose name occtl cannot tell, nobody can take up: its end will be told by ocserv, with his name.
   if (listed.state !== 'connected' || !isExact(listed.username)) return false;
-  const known = tx.row(
-    'SELECT 1 FROM session WHERE ocserv_id = ? AND username = ? AND (ended_wall IS NULL OR ended_wall >= ?)',
-    listed.id,
-    listed.username,
-    since - SAME_SESSION_MS,
-  );
-  if (known !== undefined) return false;
+  const { id, username } = listed;
+  const isKnown =
+    tx.row(
+      'SELECT 1 FROM session WHERE ocserv_id = ? AND username = ? AND ended_wall IS NULL',
+      id,
+      username,
+    ) ??
+    tx.row(
+      'SELECT 1 FROM session WHERE ocserv_id = ? AND username = ? AND ended_wall >= ?',
+      id,
+      username,
+      since - SAME_SESSION_MS,
+    );
+  if (isKnown !== undefined) return false;
   const connectedAt = listed.connectedAt ?? tx.now.wall;
   const session = {
     sessionId: sessionIdOf(listed.id, connectedAt),

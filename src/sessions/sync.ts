@@ -3,7 +3,15 @@ import { deliverOrWait } from '../events/flush.ts';
 import type { Log } from '../log/log.ts';
 import { type Listed, type Listing, Occtl } from '../ocserv/occtl.ts';
 import { tunnelTraffic } from '../ocserv/tunnel-traffic.ts';
-import { type LiveSession, liveSessions } from '../state/live-sessions.ts';
+import { inBatches } from '../state/batches.ts';
+import { total } from '../state/counters.ts';
+import {
+  type LiveSession,
+  liveSessionOf,
+  liveSessions,
+  noteListed,
+  stillLive,
+} from '../state/live-sessions.ts';
 import { loadOcctlContact, noteOcctlAnswered, noteOcctlDead } from '../state/occtl-contact.ts';
 import { lastSeq } from '../state/outbox.ts';
 import type { State } from '../state/state.ts';
@@ -50,7 +58,12 @@ export async function syncSessions(means: SyncMeans): Promise<SyncReport> {
   const before = new Set((await state.read(liveSessions)).map(({ id }) => id));
   const since = Date.now();
   const listing = await new Occtl(config.ocserv).users();
+  const droppedBefore = await state.read(droppedTotal);
   const compared = await compare(listing, before, since, means);
+  const dropped = (await state.read(droppedTotal)) - droppedBefore;
+  if (dropped > 0) {
+    log.error('events dropped: the outbox is full', { dropped, cure: 'see ocagent-hook events status' });
+  }
   for (const session of compared.closed) {
     log.warn('session closed: ocserv has it no longer, and told nobody', {
       session_id: session.sessionId,
@@ -99,19 +112,19 @@ async function withList(
   since: number,
   { config, state }: SyncMeans,
 ): Promise<Compared> {
-  const takenUp = await inBatches(state, users, (tx, part) =>
+  const takenUp = await inBatches(state, users, BATCH, (tx, part) =>
     part.filter((listed) => takeUp(tx, listed, since, config)),
   );
-  const live = await inBatches(state, users, (tx, part) => {
-    const records = liveSessions(tx);
-    return part.flatMap((listed) => {
-      const session = recordOf(listed, records);
+  const live = await inBatches(state, users, BATCH, (tx, part) =>
+    part.flatMap((listed) => {
+      const session = recordOf(listed, liveSessionOf(tx, listed.id));
       if (session === undefined) return [];
       // Its connect-script may still be running, or just have let it in.
       if (listed.state === 'connected') reportLive(tx, session, tunnelTraffic(listed), config);
+      else noteListed(tx, session);
       return [session];
-    });
-  });
+    }),
+  );
   const found = new Set(live.map(({ id }) => id));
   const gone = [...before].filter((id) => !found.has(id));
   const closed = await closeThose(state, gone, (tx, session) => missing(tx, session, config));
@@ -119,15 +132,19 @@ async function withList(
 }
 
 async function withoutServer(
-  { why, socket, wasThere }: Extract<Listing, { kind: 'dead' }>,
+  { why, socket }: Extract<Listing, { kind: 'dead' }>,
   before: ReadonlySet<number>,
   { config, state }: SyncMeans,
 ): Promise<Compared> {
   const deadSince = await state.step((tx) => {
-    // A socket that was never there may simply be the wrong one: that is no sign of anything.
-    if (!wasThere && loadOcctlContact(tx).socket !== socket) return null;
+    // A socket that has never answered may simply be the wrong one, left over even: that is no sign of anything.
+    if (loadOcctlContact(tx).socket !== socket) return null;
     noteOcctlDead(tx);
-    return loadOcctlContact(tx).deadSince;
+    const { deadSince } = loadOcctlContact(tx);
+    const alive =
+      deadSince !== null && liveSessions(tx).some(({ connectedAt }) => connectedAt > deadSince.wall);
+    // Somebody was let in since: ocserv lives, and answers elsewhere.
+    return alive ? null : deadSince;
   });
   if (before.size === 0) return { live: [], takenUp: 0, closed: [], problems: [] };
   if (deadSince === null) {
@@ -147,27 +164,21 @@ function closeThose(
   ids: readonly number[],
   close: (tx: Transaction, session: LiveSession) => boolean,
 ): Promise<LiveSession[]> {
-  return inBatches(state, ids, (tx, part) => {
-    const wanted = new Set(part);
-    return liveSessions(tx).filter((session) => wanted.has(session.id) && close(tx, session));
-  });
+  return inBatches(state, ids, BATCH, (tx, part) =>
+    part.flatMap((id) => {
+      const session = stillLive(tx, id);
+      return session !== undefined && close(tx, session) ? [session] : [];
+    }),
+  );
 }
 
 function unwritten({ unrecorded }: State): string[] {
   return unrecorded === null ? [] : [`the state cannot be written: ${unrecorded}`];
 }
 
-/** Sessions in one transaction: a few milliseconds, after which waiting hooks get their turn. */
-const BATCH = 100;
-
-async function inBatches<T, R>(
-  state: State,
-  all: readonly T[],
-  work: (tx: Transaction, part: readonly T[]) => R[],
-): Promise<R[]> {
-  const results: R[] = [];
-  for (let from = 0; from < all.length; from += BATCH) {
-    results.push(...(await state.step((tx) => work(tx, all.slice(from, from + BATCH)))));
-  }
-  return results;
+function droppedTotal(tx: Transaction): number {
+  return total(tx, 'ocserv.events.dropped_total');
 }
+
+/** Sessions in one transaction. */
+const BATCH = 50;

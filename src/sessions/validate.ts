@@ -2,6 +2,7 @@ import { forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import { isBreakerOpen } from '../events/send-for-drain.ts';
 import type { Log } from '../log/log.ts';
+import type { Failure } from '../policy/types.ts';
 import type { SessionCalls } from '../portal/session-calls.ts';
 import type { LiveSession } from '../state/live-sessions.ts';
 import { orderSessionOut } from '../state/orders.ts';
@@ -15,40 +16,53 @@ export interface ValidationReport {
 
 /** Sessions that the portal is asked about at once. */
 const ASKED_AT_ONCE = 16;
+/** Calls in a row that failed, after which the rest is left for the next time. */
+const STRIKES = 3;
 
 /** May they stay? Which must go is put down as an order; one that is merely not valid goes on, and the log says so. */
 export async function validateSessions(
   sessions: readonly LiveSession[],
   { config, state, log }: { config: Config; state: State; log: Log },
 ): Promise<ValidationReport> {
-  const problems: string[] = [];
+  const failures: Failure[] = [];
   let invalid = 0;
-  if (sessions.length === 0) return { invalid, problems };
+  let asked = 0;
+  if (sessions.length === 0) return { invalid, problems: [] };
   if (await state.read((tx) => isBreakerOpen(tx, config))) {
     return { invalid, problems: ['the portal was not asked: the circuit breaker is open'] };
   }
   const { sessionCalls } = await import('../portal/session-calls.ts');
   const calls = sessionCalls(config);
   try {
-    for (let from = 0; from < sessions.length; ) {
-      // The first one alone: if the portal is away, one call tells.
-      const part = sessions.slice(from, from === 0 ? 1 : from + ASKED_AT_ONCE);
-      from += part.length;
+    // One at a time until the portal has answered, and again after it has failed to.
+    for (let strikes = 0, width = 1; asked < sessions.length && strikes < STRIKES; ) {
+      const part = sessions.slice(asked, asked + width);
+      asked += part.length;
       const verdicts = await Promise.all(part.map((session) => validateOne(session, calls, state, log)));
-      invalid += verdicts.filter(({ verdict }) => verdict === 'invalid').length;
-      problems.push(...verdicts.flatMap(({ problem }) => problem ?? []));
-      if (verdicts.some(({ verdict }) => verdict === 'portal away')) break;
+      invalid += verdicts.filter((verdict) => verdict === 'invalid').length;
+      const failed = verdicts.filter((verdict) => typeof verdict === 'object');
+      failures.push(...failed.map(({ failure }) => failure));
+      strikes = failed.length < part.length ? 0 : strikes + 1;
+      width = failed.length === 0 ? ASKED_AT_ONCE : 1;
+      // What no further call can change.
+      if (failed.some(({ failure, reached }) => failure.misconfigured || !reached)) break;
     }
   } finally {
     calls.close();
   }
-  return { invalid, problems };
+  return { invalid, problems: summary(failures, sessions.length - asked) };
 }
 
-interface Verdict {
-  readonly verdict: 'valid' | 'invalid' | 'unknown' | 'portal away';
-  readonly problem?: string;
+/** One line, whether it is one session or a thousand. */
+function summary(failures: readonly Failure[], unasked: number): string[] {
+  const [first] = failures;
+  if (first === undefined) return [];
+  const { code, detail, cure } = first;
+  const left = failures.length + unasked;
+  return [`${left} session(s) could not be validated: ${code}: ${detail}${cure === '' ? '' : `; ${cure}`}`];
 }
+
+type Verdict = 'valid' | 'invalid' | { readonly failure: Failure; readonly reached: boolean };
 
 async function validateOne(
   session: LiveSession,
@@ -56,25 +70,17 @@ async function validateOne(
   state: State,
   log: Log,
 ): Promise<Verdict> {
-  const { sessionId, username, clientIp, ocservId, vhostForPortal: vhost } = session;
+  const { sessionId, username, clientIp, vhostForPortal: vhost } = session;
   const answer = await calls.validate({ username, sessionId, clientIp, vhost });
-  if ('failure' in answer) {
-    const { code, detail } = answer.failure;
-    return {
-      verdict: answer.reached ? 'unknown' : 'portal away',
-      problem: `${sessionId} could not be validated: ${code}: ${detail}`,
-    };
-  }
-  if (answer.valid && !answer.mustEnd) return { verdict: 'valid' };
+  if ('failure' in answer) return answer;
+  if (answer.valid && !answer.mustEnd) return 'valid';
   const fields = { session_id: sessionId, username, reason: answer.reason };
   if (answer.mustEnd) {
     const reason = forcedReason(answer.reason);
-    await state.step((tx) =>
-      orderSessionOut(tx, { username, sessionId, ocservId, reason, detail: answer.reason }),
-    );
+    await state.step((tx) => orderSessionOut(tx, { username, sessionId, reason, detail: answer.reason }));
     log.warn('the portal wants this session ended', fields);
   } else {
     log.warn('the portal no longer holds this session valid; it goes on', fields);
   }
-  return { verdict: 'invalid' };
+  return 'invalid';
 }

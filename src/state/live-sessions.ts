@@ -35,6 +35,30 @@ export function liveSessions(tx: Transaction): LiveSession[] {
   return tx.rows<Row>(`SELECT ${COLUMNS} FROM session WHERE ended_wall IS NULL ORDER BY id`).map(fromRow);
 }
 
+/** The newest under an ID of ocserv's, which recurs. */
+export function liveSessionOf(tx: Transaction, ocservId: string): LiveSession | undefined {
+  const row = tx.row<Row>(
+    `SELECT ${COLUMNS} FROM session WHERE ocserv_id = ? AND ended_wall IS NULL ORDER BY id DESC LIMIT 1`,
+    ocservId,
+  );
+  return row && fromRow(row);
+}
+
+/** One of `liveSessions`, if it has not ended since. */
+export function stillLive(tx: Transaction, id: number): LiveSession | undefined {
+  const row = tx.row<Row>(`SELECT ${COLUMNS} FROM session WHERE id = ? AND ended_wall IS NULL`, id);
+  return row && fromRow(row);
+}
+
+/** ocserv lists it, so it is not missing, whatever it does. */
+export function noteListed(tx: Transaction, { id, missingSince }: LiveSession): void {
+  if (missingSince === null) return;
+  tx.write(
+    'UPDATE session SET missing_wall = NULL, missing_boot = NULL, missing_mono = NULL WHERE id = ?',
+    id,
+  );
+}
+
 /** What is known of its traffic so far: each count only ever grows, whoever told it. */
 export function seenTraffic(before: Traffic, now: Traffic): Traffic {
   const larger = (a: bigint | null, b: bigint | null): bigint | null =>

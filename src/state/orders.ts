@@ -1,4 +1,5 @@
 import type { EndReason } from '../accounting/event.ts';
+import { revoke } from './decisions.ts';
 import type { Transaction } from './transaction.ts';
 
 /** The portal wants sessions ended. A drain carries it out, since no hook may talk to ocserv. */
@@ -7,7 +8,6 @@ export interface DisconnectOrder {
   readonly username: string;
   /** One session of his; null: all that were live when it was given, but for `exceptOcservId`. */
   readonly sessionId: string | null;
-  readonly ocservId: string;
   readonly exceptOcservId: string;
   readonly reason: EndReason;
   /** The portal's own words. */
@@ -23,12 +23,12 @@ export function orderUserOut(
 ): void {
   // The newest stands for all: it covers what came since.
   tx.write('DELETE FROM disconnect_order WHERE username = ? AND session_id IS NULL', order.username);
-  give(tx, { ...order, sessionId: null, ocservId: '' });
+  give(tx, { ...order, sessionId: null });
 }
 
 export function orderSessionOut(
   tx: Transaction,
-  order: Pick<DisconnectOrder, 'username' | 'ocservId' | 'reason' | 'detail'> & {
+  order: Pick<DisconnectOrder, 'username' | 'reason' | 'detail'> & {
     readonly sessionId: string;
   },
 ): void {
@@ -37,12 +37,13 @@ export function orderSessionOut(
 }
 
 function give(tx: Transaction, order: Omit<DisconnectOrder, 'id' | 'at' | 'attempts'>): void {
+  // Whoever is thrown out must not be let in again by what the portal said of him before (contract/cli.md, "Cache").
+  revoke(tx, order.username);
   tx.write(
-    `INSERT INTO disconnect_order (username, session_id, ocserv_id, except_ocserv_id, reason, detail, wall)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO disconnect_order (username, session_id, except_ocserv_id, reason, detail, wall)
+     VALUES (?, ?, ?, ?, ?, ?)`,
     order.username,
     order.sessionId,
-    order.ocservId,
     order.exceptOcservId,
     order.reason,
     order.detail,
@@ -50,10 +51,15 @@ function give(tx: Transaction, order: Omit<DisconnectOrder, 'id' | 'at' | 'attem
   );
 }
 
+/** Whether there is anything to carry out now. */
+export function hasDueOrders(tx: Transaction): boolean {
+  return tx.row('SELECT 1 FROM disconnect_order WHERE retry_at <= ?', tx.now.wall) !== undefined;
+}
+
 /** @param longest milliseconds that a wait can be; a longer one was left behind by a clock set back. */
 export function dueOrders(tx: Transaction, longest: number): DisconnectOrder[] {
   return tx.rows<DisconnectOrder>(
-    `SELECT id, username, session_id AS sessionId, ocserv_id AS ocservId, except_ocserv_id AS exceptOcservId,
+    `SELECT id, username, session_id AS sessionId, except_ocserv_id AS exceptOcservId,
        reason, detail, wall AS at, attempts
      FROM disconnect_order WHERE retry_at <= ? OR retry_at > ? ORDER BY id`,
     tx.now.wall,

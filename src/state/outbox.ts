@@ -48,7 +48,9 @@ export function enqueue(
   if (event.type !== 'connect') removeUpdates(tx, event.sessionId);
   const { type, sessionId, username, vhost, at, ...body } = event;
   tx.write(
-    'INSERT INTO event (id, type, session_id, username, vhost, at_wall, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    // It waits as long as the one before it in its session: it cannot go first.
+    `INSERT INTO event (id, type, session_id, username, vhost, at_wall, body, retry_at) VALUES (?, ?, ?, ?, ?, ?, ?,
+       (SELECT coalesce(max(retry_at), 0) FROM event WHERE session_id = ? AND failed_wall IS NULL))`,
     id,
     type,
     sessionId,
@@ -56,6 +58,7 @@ export function enqueue(
     vhost,
     at,
     JSON.stringify(body),
+    sessionId,
   );
   return dropExcess(tx, maxPending);
 }
@@ -157,12 +160,15 @@ export function setAsideEvent(tx: Transaction, { seq, id }: Queued, error: strin
 
 /**
  * Makes waits void: all of them, or only those longer than any that was ever begun, which a clock that was set back has
- * left behind.
+ * left behind; at most so many at a time.
+ * @returns how many.
  */
-export function forgetWaits(tx: Transaction, longerThan = 0): void {
-  tx.write(
-    'UPDATE event SET retry_at = 0 WHERE failed_wall IS NULL AND retry_at > ?',
+export function forgetWaits(tx: Transaction, batch: number, longerThan = 0): number {
+  return tx.write(
+    `UPDATE event SET retry_at = 0 WHERE seq IN
+       (SELECT seq FROM event WHERE failed_wall IS NULL AND retry_at > ? LIMIT ?)`,
     longerThan === 0 ? 0 : tx.now.wall + longerThan,
+    batch,
   );
 }
 

@@ -1,6 +1,9 @@
 import { lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { inBatches } from './batches.ts';
+import { Patience } from './patience.ts';
 import { type Row, readAside } from './read-aside.ts';
+import { alone } from './set-aside.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
 import { troubleOf } from './unusable.ts';
@@ -18,26 +21,37 @@ export interface Salvaged {
 
 const COMPANIONS = ['', '-wal', '-shm'];
 
+/** Milliseconds that another process' salvage is waited for. */
+const PATIENCE_MS = 1_000;
+/** Rows taken over in one transaction. */
+const BATCH = 200;
+
 /**
  * Takes undelivered events and live sessions over from databases that were set aside. Each is looked at once, and is named
- * `….salvaged-…` from then on. A second one at work does no harm: events keep their ids.
+ * `….salvaged-…` from then on. While another process does it, this one has nothing to do.
  */
-export async function salvage(path: string, state: State): Promise<Salvaged[]> {
+export async function salvage(path: string, state: State): Promise<readonly Salvaged[]> {
+  if (setAsideFiles(path, 'corrupt').length === 0) return [];
+  return (await alone(path, new Patience(PATIENCE_MS), () => salvageAll(path, state))) ?? [];
+}
+
+async function salvageAll(path: string, state: State): Promise<Salvaged[]> {
   const results: Salvaged[] = [];
   for (const { file, number } of setAsideFiles(path, 'corrupt')) {
     const read = readAside(file);
     if (read === null) continue;
-    const taken = await state.step((tx) => ({
-      sessions: takeSessions(tx, read.sessions),
-      events: takeEvents(tx, read.events),
-    }));
+    const first = await state.read(firstSeq);
+    const start = Math.min(first, 1) - read.events.length;
+    const numbered = read.events.map((row, index) => ({ row, seq: start + index }));
+    const sessions = await inBatches(state, read.sessions, BATCH, (tx, part) => [takeSessions(tx, part)]);
+    const events = await inBatches(state, numbered, BATCH, (tx, part) => [takeEvents(tx, part, first)]);
     if (state.unrecorded !== null) throw new Error(`the state cannot be written: ${state.unrecorded}`);
     for (const suffix of COMPANIONS) rename(file + suffix, `${path}.salvaged-${number}${suffix}`);
     results.push({
       file,
-      events: taken.events.count,
-      sessions: taken.sessions.count,
-      lost: [...read.lost, ...taken.sessions.lost, ...taken.events.lost],
+      events: sum(events),
+      sessions: sum(sessions),
+      lost: [...read.lost, ...[...sessions, ...events].flatMap(({ lost }) => lost)],
     });
   }
   return results;
@@ -80,12 +94,24 @@ const EVENT_COLUMNS = [
   'failed_wall',
 ] as const;
 
+function sum(parts: readonly Taken[]): number {
+  return parts.reduce((all, { count }) => all + count, 0);
+}
+
+function firstSeq(tx: Transaction): number {
+  return tx.row<{ seq: number | null }>('SELECT min(seq) AS seq FROM event')?.seq ?? 1;
+}
+
+interface Numbered {
+  readonly row: Row;
+  readonly seq: number;
+}
+
 /**
- * Under numbers before all that is in the outbox: what a session left in the old database came before what it left in the new.
+ * Under numbers before all that was in the outbox: what a session left in the old database came before what it left in the new.
+ * @param first the first number that was there.
  */
-function takeEvents(tx: Transaction, events: readonly Row[]): Taken {
-  const first = tx.row<{ seq: number | null }>('SELECT min(seq) AS seq FROM event')?.seq ?? 1;
-  const start = Math.min(first, 1) - events.length;
+function takeEvents(tx: Transaction, events: readonly Numbered[], first: number): Taken {
   // An update that a newer event of its session has made void in the meantime.
   const isVoid = (row: Row): boolean =>
     row['type'] === 'update' &&
@@ -94,13 +120,15 @@ function takeEvents(tx: Transaction, events: readonly Row[]): Taken {
       row['session_id'] ?? '',
       first,
     ) !== undefined;
-  return takeAll(events, 'event', (row, index) => {
+  const numbers = new Map(events.map(({ row, seq }) => [row, seq]));
+  const rows = events.map(({ row }) => row);
+  return takeAll(rows, 'event', (row) => {
     if (isVoid(row)) return 0;
     if (!isBody(row)) throw new Error('its body is broken');
     return tx.write(
       `INSERT INTO event (seq, ${EVENT_COLUMNS.join(', ')}) VALUES (?, ${EVENT_COLUMNS.map(() => '?').join(', ')})
        ON CONFLICT (id) DO NOTHING`,
-      start + index,
+      numbers.get(row) ?? null,
       ...EVENT_COLUMNS.map((column) => row[column] ?? null),
     );
   });
@@ -158,12 +186,12 @@ function isJson(text: unknown, is: (value: object) => boolean): boolean {
 }
 
 /** Each for itself: one that the new database refuses must not keep the others out. */
-function takeAll(rows: readonly Row[], what: string, take: (row: Row, index: number) => number): Taken {
+function takeAll(rows: readonly Row[], what: string, take: (row: Row) => number): Taken {
   const lost: string[] = [];
   let count = 0;
-  for (const [index, row] of rows.entries()) {
+  for (const row of rows) {
     try {
-      count += take(row, index);
+      count += take(row);
     } catch (error) {
       // The disk, not the row.
       if (['busy', 'unwritable', 'corrupt'].includes(troubleOf(error))) throw error;

@@ -62,6 +62,8 @@ export function endSession(tx: Transaction, end: SessionEnd): EndedSession {
   }
   const presumed = findPresumedLost(tx, end);
   if (presumed !== undefined) {
+    // What was presumed goes unsaid where it has not been said yet.
+    tx.write('DELETE FROM event WHERE id = ? AND attempts = 0', presumed.end_event_id);
     const metadata = { ...end.metadata, corrects_event_id: presumed.end_event_id ?? '' };
     // Under an id of its own: under the old one the portal would take it for a repeat.
     const unreported = { ...presumed, end_reason: null, end_event_id: newEventId(tx) };
@@ -151,7 +153,7 @@ function endedSession(tx: Transaction, row: EndingRow, end: SessionEnd): EndedSe
   return {
     sessionId: row.session_id,
     username: row.username,
-    vhost: row.vhost_named === 1 ? row.vhost : null,
+    vhost: row.vhost_named === 1 || end.vhostNamed ? row.vhost : null,
     known: true,
     already: false,
     reason,

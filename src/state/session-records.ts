@@ -50,7 +50,11 @@ export function listSessions(tx: Transaction, { username, all, limit }: SessionF
 
 /** The portal answered the connect's report. */
 export function keepUpdatedRoutes(tx: Transaction, sessionId: string, routes: readonly string[]): void {
-  tx.write('UPDATE session SET updated_routes = ? WHERE session_id = ?', JSON.stringify(routes), sessionId);
+  // Each half has an index of its own.
+  for (const ended of ['ended_wall IS NULL', 'ended_wall IS NOT NULL']) {
+    const sql = `UPDATE session SET updated_routes = ? WHERE session_id = ? AND ${ended}`;
+    if (tx.write(sql, JSON.stringify(routes), sessionId) > 0) return;
+  }
 }
 
 /** ocserv's ID of a live session; undefined when it has ended. */
@@ -76,6 +80,16 @@ export function removeOldSessions(tx: Transaction, before: number, batch: number
   return tx.write(
     `DELETE FROM session WHERE id IN (SELECT id FROM session WHERE ended_wall < ?
        AND NOT EXISTS (SELECT 1 FROM event WHERE event.session_id = session.session_id) LIMIT ?)`,
+    before,
+    batch,
+  );
+}
+
+/** The same of those that an older version recorded, which reported none to the portal. */
+export function removeSessionsBeforeEvents(tx: Transaction, before: number, batch: number): number {
+  return tx.write(
+    `DELETE FROM session_before_events WHERE id IN
+       (SELECT id FROM session_before_events WHERE coalesce(ended_wall, 0) < ? LIMIT ?)`,
     before,
     batch,
   );

@@ -15,12 +15,17 @@ export async function setAside(
   found: FileIdentity,
   patience: Patience,
 ): Promise<string | null> {
+  return alone(path, patience, async () => {
+    const still = identityOf(path);
+    return still === null || !sameFile(still, found) ? null : moveAside(path, found);
+  });
+}
+
+/** Does what only one process may do at a time. @returns null when another did it for as long as the patience lasts. */
+export async function alone<T>(path: string, patience: Patience, work: () => Promise<T>): Promise<T | null> {
   const gate = new Database(`${path}.lock`, { timeout: SLICE_MS });
   try {
-    if (!(await lockExclusively(gate, patience))) return null;
-    const still = identityOf(path);
-    if (still === null || !sameFile(still, found)) return null;
-    return moveAside(path, found);
+    return (await lockExclusively(gate, patience)) ? await work() : null;
   } finally {
     gate.close();
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -169,4 +170,73 @@ describe('ocagent-hook sessions sync', () => {
       assert.equal(agent.query('SELECT * FROM session WHERE ended_wall IS NOT NULL').length, 0);
     });
   }
+
+  test('closes nothing for a socket file that somebody left behind, where ocserv has never answered', async () => {
+    await using agent = await fixture.install(EVENTS);
+    const socket = join(agent.folder, 'left-over.sock');
+    const listener = `require('node:net').createServer().listen('${socket}', () => process.kill(process.pid, 'SIGKILL'))`;
+    spawnSync(process.execPath, ['-e', listener]);
+    assert.ok(existsSync(socket));
+    const config = `${EVENTS}${standIn(agent, 'exit 1')}`.replace(`${agent.folder}/none.sock`, socket);
+    configure(agent, fixture, config);
+    await agent.connect('alice');
+    for (let i = 0; i < 3; i++) {
+      const sync = await agent.command('sessions', 'sync');
+      assert.match(
+        sync.stdout,
+        /nobody answers at .*left-over\.sock \(ECONNREFUSED\); see ocserv\.occtl_socket/,
+      );
+      run(agent, 'UPDATE occtl_contact SET dead_wall = dead_wall - 100000, dead_mono = dead_mono - 100000');
+    }
+    assert.equal(agent.query('SELECT * FROM session WHERE ended_wall IS NOT NULL').length, 0);
+  });
+
+  test('gives up on a portal that fails at call after call, and says so in one line', async () => {
+    await using agent = await fixture.install(EVENTS);
+    await fixture.portal.setPolicy({
+      default: { allowed: true },
+      rpc: { ValidateSession: { error: 'INTERNAL' } },
+    });
+    const users = Array.from({ length: 20 }, (_, i) => i + 1);
+    const list = users.map((id) => ({ ID: id, Username: `user${id}`, State: 'connected', vhost: 'default' }));
+    configure(agent, fixture, EVENTS + standIn(agent, `echo '${JSON.stringify(list)}'`));
+    const sync = await agent.command('sessions', 'sync', '--json');
+    assert.equal(sync.code, 1);
+    const report = JSON.parse(sync.stdout);
+    assert.partialDeepStrictEqual(report, { live: 20, taken_up: 20 });
+    assert.equal(report.problems.length, 1);
+    assert.match(report.problems[0], /^20 session\(s\) could not be validated: INTERNAL/);
+    assert.equal(fixture.portal.callsOf('ValidateSession').length, 3);
+  });
+
+  test('ends many sessions by the order of the portal with one list, and few calls of occtl at once', async () => {
+    await using agent = await fixture.install(EVENTS);
+    await fixture.portal.setPolicy({
+      default: { allowed: true },
+      rpc: { ReportSessionUpdate: { should_disconnect: true, disconnect_reason: 'policy violated' } },
+    });
+    const users = Array.from({ length: 30 }, (_, i) => i + 1);
+    const list = users.map((id) => ({ ID: id, Username: `user${id}`, State: 'connected', vhost: 'default' }));
+    const log = join(agent.folder, 'occtl.log');
+    const body = `for last; do :; done
+echo "begin $*" >> ${log}
+case "$*" in
+*'show users') echo '${JSON.stringify(list)}' ;;
+*'show id'*) echo "[{"ID": $last, "Username": "user$last"}]" ;;
+esac
+echo "end $*" >> ${log}`;
+    configure(agent, fixture, EVENTS + standIn(agent, body));
+    const sync = await agent.command('sessions', 'sync');
+    assert.equal(sync.code, 0, sync.stdout + sync.stderr);
+    assert.match(sync.stdout, /30 order\(s\) carried out/);
+    const lines = readFileSync(log, 'utf8').trim().split('\n');
+    assert.equal(lines.filter((line) => /^begin .*disconnect id/.test(line)).length, 30);
+    const lists = lines.filter((line) => /^begin .*show users/.test(line)).length;
+    assert.ok(lists <= 8, `${lists} lists for 30 orders`);
+    let now = 0;
+    const most = Math.max(...lines.map((line) => (now += line.startsWith('begin') ? 1 : -1)));
+    assert.ok(most <= 4, `${most} at once`);
+    const ends = agent.query<{ end_reason: string }>('SELECT DISTINCT end_reason FROM session');
+    assert.deepEqual(ends, [{ end_reason: 'POLICY_VIOLATION' }]);
+  });
 });

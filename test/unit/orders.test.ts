@@ -20,7 +20,6 @@ const USER_OUT = { username: 'alice', exceptOcservId: '9', reason: 'ADMIN_FORCED
 const SESSION_OUT = {
   username: 'alice',
   sessionId: '1-1',
-  ocservId: '1',
   reason: 'POLICY_VIOLATION',
   detail: `"';--\u2028💥`,
 } as const;
@@ -39,7 +38,6 @@ describe('an order to end sessions', () => {
         ...USER_OUT,
         id: 1,
         sessionId: null,
-        ocservId: '',
         at: at(7).wall,
         attempts: 0,
       });

@@ -33,7 +33,9 @@ export class OutboxModel {
         (one) => one.failed || one.type !== 'update' || one.session !== session,
       );
     }
-    this.entries.push({ id, session, type, retryAt: 0, failed: false, attempts: 0 });
+    const before = this.pending.filter((one) => one.session === session);
+    const retryAt = Math.max(0, ...before.map((one) => one.retryAt));
+    this.entries.push({ id, session, type, retryAt, failed: false, attempts: 0 });
     for (;;) {
       const oldest = this.pending.find((one) => one.type !== 'disconnect');
       if (this.pending.length <= this.#maxPending || oldest === undefined) return;

@@ -50,7 +50,7 @@ describe('an event that is postponed', () => {
     on(at(0), (tx) => {
       put(tx, { c1: connectOf('1') });
       postpone(tx, find(tx, 'c1'), 'x', MINUTE);
-      forgetWaits(tx);
+      forgetWaits(tx, 1_000);
       assert.deepEqual([due(tx), find(tx, 'c1').attempts], [['c1'], 1]);
     });
   });
@@ -65,7 +65,7 @@ describe('an event that is postponed', () => {
     on(at(-year), (tx) => {
       postpone(tx, find(tx, 'c2'), 'x', 5 * MINUTE);
       assert.deepEqual(due(tx), []);
-      forgetWaits(tx, 5 * MINUTE);
+      forgetWaits(tx, 1_000, 5 * MINUTE);
       assert.deepEqual(due(tx), ['c1'], 'and one that is no longer than that goes on');
     });
   });
@@ -78,7 +78,7 @@ describe('an event that is postponed', () => {
       put(tx, { c3: connectOf('3') });
       postpone(tx, find(tx, 'c1'), 'x', MINUTE);
       assert.equal(untriedCount(tx, upTo), 1);
-      forgetWaits(tx);
+      forgetWaits(tx, 1_000);
       assert.equal(untriedCount(tx, upTo), 2);
       setAsideEvent(tx, find(tx, 'c2'), 'x');
       assert.equal(untriedCount(tx, upTo), 1);
@@ -115,7 +115,7 @@ describe('an event that the portal will never take', () => {
       put(tx, { c1: connectOf('1'), d1: endOf('1') });
       postpone(tx, find(tx, 'c1'), 'x', MINUTE);
       setAsideEvent(tx, find(tx, 'c1'), 'bad');
-      forgetWaits(tx);
+      forgetWaits(tx, 1_000);
       assert.deepEqual(due(tx), ['d1']);
       retryEvent(tx, find(tx, 'c1'));
       assert.deepEqual(due(tx), ['c1']);

@@ -109,11 +109,11 @@ class Both {
         return;
       }
       case 'forget waits':
-        forgetWaits(tx);
+        forgetWaits(tx, 1_000);
         this.model.forgetWaits(0);
         return;
       case 'forget long waits':
-        forgetWaits(tx, LONGEST);
+        forgetWaits(tx, 1_000, LONGEST);
         this.model.forgetWaits(now + LONGEST);
         return;
       case 'set the clock':

@@ -32,7 +32,11 @@ describe('the record of a session that ocserv has', () => {
     ...more,
   });
   const found = (listed: Partial<Listed>, ...records: LiveSession[]) =>
-    recordOf({ ...LISTED, ...listed }, records)?.sessionId;
+    recordOf(
+      { ...LISTED, ...listed },
+      // As the state gives it: the newest under the ID.
+      records.findLast(({ ocservId }) => ocservId === (listed.id ?? LISTED.id)),
+    )?.sessionId;
 
   test('is the one under its ID and its name', () => {
     const other = record({ ocservId: '2', sessionId: 'b' });

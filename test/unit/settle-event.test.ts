@@ -5,8 +5,10 @@ import { settleEvent } from '../../src/events/settle.ts';
 import type { Failure } from '../../src/policy/types.ts';
 import type { Reported } from '../../src/portal/session-calls.ts';
 import { total } from '../../src/state/counters.ts';
+import { findDecision, keepDecision } from '../../src/state/decisions.ts';
 import { dueOrders, orderCount } from '../../src/state/orders.ts';
 import { findEvent } from '../../src/state/outbox-list.ts';
+import { nextInSequence } from '../../src/state/sequence.ts';
 import { endSession } from '../../src/state/session-end.ts';
 import { listSessions } from '../../src/state/session-records.ts';
 import { at, ledger, settings } from './fixture.ts';
@@ -165,11 +167,25 @@ describe('an update whose session the portal wants ended', () => {
       assert.partialDeepStrictEqual(order, {
         username: 'alice',
         sessionId,
-        ocservId: SESSION.ocservId,
         reason: 'CERTIFICATE_REVOKED',
         detail: 'certificate revoked',
         at: at(9).wall,
       });
+    }
+  });
+
+  test('takes his allowances, so that no older answer lets him in again, even if the session has ended', async (t) => {
+    for (const ended of [false, true]) {
+      const { on, settle } = await outbox(t, updateOf(sessionId));
+      const key = { username: 'alice', vhost: 'default', groupname: '', clientIp: '192.0.2.1' };
+      const answer = { allowed: true, reason: '', routes: [], dnsServers: [], cacheTtl: null };
+      on(at(0), (tx) => keepDecision(tx, key, { ...answer, asked: nextInSequence(tx) }, 10));
+      if (ended) on(at(1), (tx) => endSession(tx, END));
+      settle({ kind: 'taken', updatedRoutes: [], mustEnd: 'certificate revoked' }, { now: 9 });
+      assert.equal(
+        on(at(9), (tx) => findDecision(tx, key)),
+        undefined,
+      );
     }
   });
 

@@ -52,30 +52,55 @@ CREATE TABLE disconnect_order (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   username TEXT NOT NULL,
   -- One session of his, or all that were live; then not the one whose own connect was denied.
-  session_id TEXT, ocserv_id TEXT NOT NULL, except_ocserv_id TEXT NOT NULL,
+  session_id TEXT, except_ocserv_id TEXT NOT NULL,
   reason TEXT NOT NULL, detail TEXT NOT NULL,
   wall INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, retry_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-ALTER TABLE session ADD COLUMN vhost_named INTEGER NOT NULL DEFAULT 0;
--- The event id of the session's one disconnect, made at its connect: whoever reports the end, the portal books it once.
-ALTER TABLE session ADD COLUMN end_event_id TEXT;
-ALTER TABLE session ADD COLUMN updated_routes TEXT CHECK (updated_routes IS NULL OR json_valid(updated_routes));
--- As the portal names it, without its prefix. On a live session: what it is being ended for.
-ALTER TABLE session ADD COLUMN end_reason TEXT;
--- What occtl and the kernel told last of a live session, and when. Packets and bytes never decrease.
-ALTER TABLE session ADD COLUMN seen_wall INTEGER;
-ALTER TABLE session ADD COLUMN seen_bytes_in TEXT;
-ALTER TABLE session ADD COLUMN seen_bytes_out TEXT;
-ALTER TABLE session ADD COLUMN seen_packets_in TEXT;
-ALTER TABLE session ADD COLUMN seen_packets_out TEXT;
--- Since when occtl does not list it any more.
-ALTER TABLE session ADD COLUMN missing_wall INTEGER;
-ALTER TABLE session ADD COLUMN missing_boot TEXT;
-ALTER TABLE session ADD COLUMN missing_mono INTEGER;
-CREATE INDEX session_of_session_id ON session (session_id);
-CREATE INDEX session_of_ocserv_id ON session (ocserv_id);
+-- One row a session, with what there is to know of it now. A new table, to which only live sessions are carried over: a hook
+-- may be the first to come by, and must not have to change rows by the hundred thousand. Those that had ended stay in
+-- the old one until maintain removes them; nothing refers to them any more.
+ALTER TABLE session RENAME TO session_before_events;
+CREATE TABLE session (
+  id INTEGER PRIMARY KEY,
+  session_id TEXT NOT NULL,
+  ocserv_id TEXT NOT NULL,
+  vhost TEXT NOT NULL, vhost_named INTEGER NOT NULL,
+  username TEXT NOT NULL, groupname TEXT NOT NULL,
+  client_ip TEXT NOT NULL, vpn_ip TEXT NOT NULL, device TEXT NOT NULL,
+  source TEXT NOT NULL,
+  routes TEXT NOT NULL CHECK (json_valid(routes)),
+  dns_servers TEXT NOT NULL CHECK (json_valid(dns_servers)),
+  -- What the portal answered to the connect's report; NULL until it has.
+  updated_routes TEXT CHECK (updated_routes IS NULL OR json_valid(updated_routes)),
+  connected_wall INTEGER NOT NULL, connected_boot TEXT NOT NULL, connected_mono INTEGER NOT NULL,
+  updated_wall INTEGER,
+  ended_wall INTEGER,
+  -- As the portal names it, without its prefix. On a live session: what it is being ended for.
+  end_reason TEXT,
+  -- The event id of the session's one disconnect, made at its connect: whoever reports the end, the portal books it once.
+  end_event_id TEXT,
+  bytes_in TEXT, bytes_out TEXT, duration_seconds TEXT,
+  -- What occtl and the kernel told last of a live session, and when. Packets and bytes never decrease.
+  seen_wall INTEGER,
+  seen_bytes_in TEXT, seen_bytes_out TEXT, seen_packets_in TEXT, seen_packets_out TEXT,
+  -- Since when occtl does not list it any more.
+  missing_wall INTEGER, missing_boot TEXT, missing_mono INTEGER,
+  metadata TEXT NOT NULL CHECK (json_valid(metadata))
+) STRICT;
+INSERT INTO session (id, session_id, ocserv_id, vhost, vhost_named, username, groupname, client_ip, vpn_ip, device,
+    source, routes, dns_servers, connected_wall, connected_boot, connected_mono, updated_wall, metadata)
+  SELECT id, session_id, ocserv_id, vhost, 0, username, groupname, client_ip, vpn_ip, device,
+    source, routes, dns_servers, connected_wall, connected_boot, connected_mono, updated_wall, metadata
+  -- The index finds them among all that have ended.
+  FROM session_before_events INDEXED BY session_live WHERE ended_wall IS NULL;
+DROP INDEX session_live;
+-- ocserv's ID is a process id, which recurs. A connect pays for the first two only.
+CREATE INDEX session_live ON session (ocserv_id) WHERE ended_wall IS NULL;
+CREATE INDEX session_live_id ON session (session_id) WHERE ended_wall IS NULL;
 CREATE INDEX session_ended ON session (ended_wall) WHERE ended_wall IS NOT NULL;
+CREATE INDEX session_ended_id ON session (session_id) WHERE ended_wall IS NOT NULL;
+CREATE INDEX session_ended_ocserv_id ON session (ocserv_id) WHERE ended_wall IS NOT NULL;
 
 -- ocserv as occtl last met it: through which socket, and since when that is dead.
 CREATE TABLE occtl_contact (
