@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Agent, CONNECT, DISCONNECT, LAUNCHER } from './agent.ts';
@@ -127,5 +138,38 @@ describe('the launcher', () => {
     ]);
     const live = agent.query('SELECT * FROM session WHERE ended_wall IS NULL');
     assert.equal(live.length, 1, 'nor is a later session ended in its place');
+  });
+
+  test('takes 64 off the status and starts a drain, and the status stands', async () => {
+    await using agent = await fixture.install();
+    const started = join(agent.folder, 'started');
+    mkdirSync(started);
+    const launcher = over(
+      agent,
+      `case "$*" in *drain) env >${started}/drain; exit 7 ;; esac; exit $((64 + $WITH))`,
+    );
+    for (const [status, code] of [
+      ['0', 0],
+      ['1', 1],
+    ] as const) {
+      const seen = watch(started);
+      const written = once(seen, 'change', { signal: AbortSignal.timeout(10_000) });
+      const run = await agent.hook({ ...CONNECT, USERNAME: 'alice', WITH: status }, [launcher]);
+      assert.equal(run.code, code, run.stderr);
+      assert.equal(run.stderr, '');
+      await written;
+      seen.close();
+    }
+  });
+
+  test('lets a decision stand though no process can be made any more for a drain', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
+    await using agent = await fixture.install();
+    const launcher = over(agent, 'prlimit --pid "$PPID" --nproc=1 || exit 9; exit 64');
+    execFileSync('chmod', ['-R', 'a+rX', agent.folder]);
+    const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...nobody, launcher]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.stderr, '', 'nor does the shell complain where only the log speaks');
   });
 });
