@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
 import { now } from './clock.ts';
+import { hurry } from './hurry.ts';
 import { isCurrent, migrate } from './migrate.ts';
 import { Patience, SLICE_MS } from './patience.ts';
 import { setAside } from './set-aside.ts';
@@ -25,6 +26,9 @@ export interface StateOptions {
 export const CONNECT_CHECKPOINT_PAGES = 1_000;
 export const CHECKPOINT_PAGES = 200;
 
+/** Milliseconds: a transaction that took longer to begin had to wait for somebody. */
+const CONTENDED_MS = 1;
+
 /**
  * What lives between invocations. Every use is one `step`: one short transaction, never open across a wait.
  * It is never closed on purpose: closing as the last one checkpoints and deletes the log, at each invocation anew,
@@ -38,6 +42,8 @@ export class State {
   #db: Database.Database;
   #identity: FileIdentity | null;
   #epoch = 0;
+  /** Others want the lock as well, as far as this process has seen. */
+  #contended = false;
 
   private constructor(
     options: StateOptions,
@@ -123,7 +129,13 @@ export class State {
   }
 
   #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
-    this.#db.exec(begin);
+    const since = performance.now();
+    try {
+      this.#db.exec(begin);
+    } finally {
+      this.#contended ||= performance.now() - since > CONTENDED_MS;
+    }
+    const calmDown = writable && this.#contended ? hurry() : null;
     try {
       const result = work(new Transaction(this.#db, now(), writable, this.#epoch));
       this.#db.exec('COMMIT');
@@ -131,6 +143,8 @@ export class State {
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       throw error;
+    } finally {
+      calmDown?.();
     }
   }
 

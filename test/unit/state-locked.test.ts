@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -35,6 +36,29 @@ describe('a state that another process holds', () => {
     await other.release();
     assert.equal(await step, 2);
     assert.equal(state.unrecorded, null);
+  });
+
+  test('is held before all others once there are such: whoever holds it keeps them waiting', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root may go before others');
+    const usual = getPriority();
+    const { state, other } = await locked(t, 60_000);
+    const within: number[] = [];
+    const look = (): void => {
+      within.push(getPriority());
+    };
+    const step = state.step(look);
+    await other.release();
+    await step;
+    assert.ok((within[0] ?? usual) < usual, `${within[0]} within, ${usual} before`);
+    assert.equal(getPriority(), usual, 'and only while it is held');
+    await assert.rejects(
+      state.step(() => {
+        throw new Error('a fault');
+      }),
+    );
+    assert.equal(getPriority(), usual, 'also after a fault');
+    await state.read(look);
+    assert.equal(within[1], usual, 'a reader keeps nobody waiting');
   });
 
   test('for longer than the patience still answers from what can be read, and says what was not recorded', async (t) => {
