@@ -1,13 +1,22 @@
 import type { Config } from '../config/schema.ts';
 import { flush } from '../events/flush.ts';
+import { describe } from '../events/settle.ts';
 import { eventFields } from '../events/tell.ts';
 import { untilDone } from '../state/batches.ts';
 import { timestamp } from '../state/contact.ts';
 import { total } from '../state/counters.ts';
 import { drainStatus } from '../state/drain.ts';
 import { orderCount } from '../state/orders.ts';
-import { drop, type Queued } from '../state/outbox.ts';
-import { findEvent, listEvents, listFailed, retryEvent, tallyOutbox } from '../state/outbox-list.ts';
+import type { Queued } from '../state/outbox.ts';
+import {
+  dropQueued,
+  findEvent,
+  listEvents,
+  listFailed,
+  type OutboxTally,
+  retryEvent,
+  tallyOutbox,
+} from '../state/outbox-list.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import {
@@ -22,12 +31,14 @@ import {
 import { paint, print, printJson, roughly, sheet, table, visible } from './output.ts';
 
 /** The fields of `status --json` under `events`. */
-export function eventsAtAGlance(tx: Transaction): {
+export function eventsAtAGlance(
+  tx: Transaction,
+  { pending, failed, oldestAt }: OutboxTally = tallyOutbox(tx),
+): {
   pending: number;
   failed: number;
   oldest_pending_seconds: number | null;
 } {
-  const { pending, failed, oldestAt } = tallyOutbox(tx);
   return {
     pending,
     failed,
@@ -37,10 +48,11 @@ export function eventsAtAGlance(tx: Transaction): {
 
 function outboxStatus(tx: Transaction, { events }: Config) {
   const drain = drainStatus(tx);
+  const tally = tallyOutbox(tx);
   return {
     enabled: events.enabled,
-    ...eventsAtAGlance(tx),
-    pending_by_type: tallyOutbox(tx).pendingByType,
+    ...eventsAtAGlance(tx, tally),
+    pending_by_type: tally.pendingByType,
     max_pending: events.max_pending,
     delivered_total: total(tx, 'ocserv.events.delivered_total'),
     dropped_total: total(tx, 'ocserv.events.dropped_total'),
@@ -111,7 +123,7 @@ export async function list(options: ListOptions): Promise<number> {
   const state = await stateOf(await configOf(options));
   const { failed = false, user, limit } = options;
   const { events, now } = await state.read((tx) => ({
-    events: listEvents(tx, { failedOnly: failed, limit, ...(user === undefined ? {} : { username: user }) }),
+    events: listEvents(tx, { failedOnly: failed, limit, username: user }),
     now: tx.now.wall,
   }));
   if (options.json) await printJson(events.map((queued) => eventJson(queued, now)));
@@ -162,7 +174,7 @@ export async function flushEvents(options: GlobalOptions): Promise<number> {
     ...eventsAtAGlance(tx),
   }));
   const away = report?.away ?? null;
-  const error = away === null ? null : `${away.code}: ${away.detail}`;
+  const error = away === null ? null : describe(away);
   if (options.json) await printJson({ ...seen, portal_error: error });
   else {
     const left = seen.pending === 0 ? 'none left' : paint('red', `${seen.pending} left`);
@@ -189,16 +201,8 @@ export async function retry(ids: readonly string[], options: ChoiceOptions): Pro
 
 /** Gives events up: those that are named, or all that have failed. They are counted as dropped. */
 export async function dropEvents(ids: readonly string[], options: ChoiceOptions): Promise<number> {
-  return treat(ids, options, 'dropped', (tx, events) => {
-    drop(
-      tx,
-      events.map(({ seq, id, event }) => ({ seq, id, type: event.type })),
-    );
-  });
+  return treat(ids, options, 'dropped', dropQueued);
 }
-
-/** Events treated in one transaction. */
-const BATCH = 500;
 
 async function treat(
   ids: readonly string[],
@@ -242,8 +246,8 @@ async function treatFailed(
   state: State,
   work: (tx: Transaction, events: readonly Queued[]) => void,
 ): Promise<number> {
-  const treated = await untilDone(state, BATCH, (tx, batch) => {
-    const events = listFailed(tx, batch);
+  const treated = await untilDone(state, (tx, atMost) => {
+    const events = listFailed(tx, atMost);
     work(tx, events);
     return events.length;
   });

@@ -1,11 +1,16 @@
 import type { Config } from '../config/schema.ts';
 import { deliverOrWait } from '../events/flush.ts';
+import { describe } from '../events/settle.ts';
 import { syncSessions } from '../sessions/sync.ts';
 import { untilDone } from '../state/batches.ts';
-import { drop, lastSeq, pendingCount } from '../state/outbox.ts';
-import { listFailed } from '../state/outbox-list.ts';
+import { lastSeq, pendingCount } from '../state/outbox.ts';
+import { dropQueued, listFailed } from '../state/outbox-list.ts';
 import { removeSalvaged, salvage } from '../state/salvage.ts';
-import { removeOldSessions, removeSessionsBeforeEvents } from '../state/session-records.ts';
+import {
+  hasSessionsBeforeEvents,
+  removeOldSessions,
+  removeSessionsBeforeEvents,
+} from '../state/session-records.ts';
 import type { State } from '../state/state.ts';
 import { cleanUp } from './cache.ts';
 import {
@@ -65,23 +70,19 @@ async function cleanup(config: Config, state: State): Promise<Done> {
   return { figures: { expired_decisions_removed: await cleanUp(config, state) } };
 }
 
-/** Rows removed in one transaction: a few milliseconds, after which waiting hooks get their turn. */
-const BATCH = 500;
-
 /** What is older than sessions.keep: closed sessions of which the portal has all, failed events, databases set aside. */
 async function retention({ sessions: { keep }, state: { path } }: Config, state: State): Promise<Done> {
   const before = Date.now() - keep;
-  const failed = await untilDone(state, BATCH, (tx, batch) => {
-    const old = listFailed(tx, batch, before);
-    drop(
-      tx,
-      old.map(({ seq, id, event }) => ({ seq, id, type: event.type })),
-    );
+  const failed = await untilDone(state, (tx, atMost) => {
+    const old = listFailed(tx, atMost, before);
+    dropQueued(tx, old);
     return old.length;
   });
-  const old =
-    (await untilDone(state, BATCH, (tx, batch) => removeOldSessions(tx, before, batch))) +
-    (await untilDone(state, BATCH, (tx, batch) => removeSessionsBeforeEvents(tx, before, batch)));
+  let old = await untilDone(state, (tx, atMost) => removeOldSessions(tx, before, atMost));
+  // No index helps there, so the lock is taken only where there is something to remove.
+  if (await state.read((tx) => hasSessionsBeforeEvents(tx, before))) {
+    old += await untilDone(state, (tx, atMost) => removeSessionsBeforeEvents(tx, before, atMost));
+  }
   mustBeRecorded(state);
   return {
     figures: {
@@ -112,7 +113,7 @@ async function events(config: Config, state: State): Promise<Done> {
   const away = report?.away ?? null;
   return {
     figures: { delivered: report?.delivered ?? 0, pending: await state.read(pendingCount) },
-    problems: away === null ? [] : [`the portal could not be told: ${away.code}: ${away.detail}`],
+    problems: away === null ? [] : [`the portal could not be told: ${describe(away)}`],
   };
 }
 

@@ -22,7 +22,7 @@ export async function list(options: ListOptions): Promise<number> {
   const state = await stateOf(await configOf(options));
   const { all = false, user, limit } = options;
   const { sessions, now } = await state.read((tx) => ({
-    sessions: listSessions(tx, { all, limit, ...(user === undefined ? {} : { username: user }) }),
+    sessions: listSessions(tx, { all, limit, username: user }),
     now: tx.now.wall,
   }));
   if (options.json) await printJson(sessions.map((session) => sessionJson(session, now)));

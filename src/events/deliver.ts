@@ -8,9 +8,6 @@ import type { State } from '../state/state.ts';
 import { carryOut } from './carry-out.ts';
 import { type DrainReport, drain } from './drain.ts';
 
-/** Rows changed in one transaction. */
-const AT_ONCE = 500;
-
 /**
  * Delivers as this process, if no other does.
  * @returns null when another process holds the lease: it delivers.
@@ -21,9 +18,9 @@ export async function deliver(
   log: Log,
   how: { readonly force: boolean; readonly linger: number },
 ): Promise<DrainReport | null> {
-  await untilDone(state, AT_ONCE, (tx, batch) => forgetWaits(tx, batch, config.events.retry_max));
   const term = await state.step(takeLease);
   if (term === null) return null;
+  await untilDone(state, (tx, atMost) => forgetWaits(tx, atMost, config.events.retry_max));
   // gRPC is loaded here, once it is known that there is something to do with it.
   const { sessionCalls } = await import('../portal/session-calls.ts');
   const occtl = new Occtl(config.ocserv);

@@ -13,12 +13,10 @@ import type { DrainReport } from './drain.ts';
 const LOOK_MS = 100;
 /** So long at most; a drain that has not tried it by then has a reason that waiting does not mend. */
 const PATIENCE_MS = 2 * 60_000;
-/** Rows changed in one transaction. */
-const AT_ONCE = 500;
 
 /** Tries all that is pending now, whatever the back-off and the circuit breaker say. */
 export async function flush(config: Config, state: State, log: Log): Promise<DrainReport | null> {
-  await untilDone(state, AT_ONCE, (tx, batch) => forgetWaits(tx, batch));
+  await untilDone(state, (tx, atMost) => forgetWaits(tx, atMost));
   const upTo = await state.step((tx) => {
     forgetDrainWait(tx);
     forgetOrderWaits(tx);

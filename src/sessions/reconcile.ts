@@ -29,12 +29,8 @@ export function recordOf(listed: Listed, record: LiveSession | undefined): LiveS
   if (record === undefined || !isName(listed.username, record.username)) return undefined;
   // The ID is a process id and recurs, for the same user even.
   const { connectedAt } = listed;
-  return connectedAt !== null && isLater(connectedAt, record.connectedAt) ? undefined : record;
-}
-
-/** Whether a session that began at one moment, by occtl's minutes, began clearly after the other moment. */
-export function isLater(began: number, moment: number): boolean {
-  return began - moment > SAME_SESSION_MS;
+  const isLater = connectedAt !== null && connectedAt - record.connectedAt > SAME_SESSION_MS;
+  return isLater ? undefined : record;
 }
 
 /** ocserv has this session: its traffic is kept, and the portal is to hear of it. */

@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { deliverOrWait } from '../events/flush.ts';
+import { describe } from '../events/settle.ts';
 import type { Log } from '../log/log.ts';
 import { type Listed, type Listing, Occtl } from '../ocserv/occtl.ts';
 import { tunnelTraffic } from '../ocserv/tunnel-traffic.ts';
@@ -40,6 +41,9 @@ export interface SyncMeans {
   readonly log: Log;
 }
 
+/** Sessions in one transaction. */
+const BATCH = 50;
+
 /** What comparing our records with ocserv's list came to. */
 interface Compared {
   readonly live: readonly LiveSession[];
@@ -77,7 +81,7 @@ export async function syncSessions(means: SyncMeans): Promise<SyncReport> {
   const delivery = await deliverOrWait(config, state, log, { force: false, upTo });
   const problems = [...compared.problems, ...validation.problems];
   if (delivery !== null && delivery.away !== null) {
-    problems.push(`the portal could not be told: ${delivery.away.code}: ${delivery.away.detail}`);
+    problems.push(`the portal could not be told: ${describe(delivery.away)}`);
   }
   return {
     live: compared.live.length,
@@ -179,6 +183,3 @@ function unwritten({ unrecorded }: State): string[] {
 function droppedTotal(tx: Transaction): number {
   return total(tx, 'ocserv.events.dropped_total');
 }
-
-/** Sessions in one transaction. */
-const BATCH = 50;

@@ -1,6 +1,7 @@
 import { forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import { isBreakerOpen } from '../events/send-for-drain.ts';
+import { describe } from '../events/settle.ts';
 import type { Log } from '../log/log.ts';
 import type { Failure } from '../policy/types.ts';
 import type { SessionCalls } from '../portal/session-calls.ts';
@@ -57,9 +58,9 @@ export async function validateSessions(
 function summary(failures: readonly Failure[], unasked: number): string[] {
   const [first] = failures;
   if (first === undefined) return [];
-  const { code, detail, cure } = first;
+  const { cure } = first;
   const left = failures.length + unasked;
-  return [`${left} session(s) could not be validated: ${code}: ${detail}${cure === '' ? '' : `; ${cure}`}`];
+  return [`${left} session(s) could not be validated: ${describe(first)}${cure === '' ? '' : `; ${cure}`}`];
 }
 
 type Verdict = 'valid' | 'invalid' | { readonly failure: Failure; readonly reached: boolean };

@@ -20,16 +20,18 @@ export async function inBatches<T, R>(
   return results;
 }
 
+/** Rows that one step may treat. */
+const ROWS = 500;
+
 /** The same step again and again, until it treats fewer rows than it might have. @returns how many in all. */
 export async function untilDone(
   state: State,
-  batch: number,
-  work: (tx: Transaction, batch: number) => number,
+  work: (tx: Transaction, atMost: number) => number,
 ): Promise<number> {
   for (let total = 0; ; ) {
-    const treated = await state.step((tx) => work(tx, batch));
+    const treated = await state.step((tx) => work(tx, ROWS));
     total += treated;
-    if (treated < batch || state.unrecorded !== null) return total;
+    if (treated < ROWS || state.unrecorded !== null) return total;
     await sleep(PAUSE_MS);
   }
 }

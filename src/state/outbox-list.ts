@@ -1,5 +1,5 @@
 import type { EventType } from '../accounting/event.ts';
-import { COLUMNS, fromRow, pendingCount, type Queued, type Row, THIS_ONE } from './outbox.ts';
+import { COLUMNS, drop, fromRow, pendingCount, type Queued, type Row, THIS_ONE } from './outbox.ts';
 import type { Transaction } from './transaction.ts';
 
 export interface OutboxTally {
@@ -31,7 +31,7 @@ export function tallyOutbox(tx: Transaction): OutboxTally {
 
 export interface EventFilter {
   readonly failedOnly?: boolean;
-  readonly username?: string;
+  readonly username?: string | undefined;
   readonly limit: number;
 }
 
@@ -63,6 +63,14 @@ export function listFailed(tx: Transaction, limit: number, before = Number.MAX_S
       limit,
     )
     .map(fromRow);
+}
+
+/** Gives them up for ever; they count as dropped. */
+export function dropQueued(tx: Transaction, events: readonly Queued[]): void {
+  drop(
+    tx,
+    events.map(({ seq, id, event }) => ({ seq, id, type: event.type })),
+  );
 }
 
 /** Pending again, to be tried at once. */

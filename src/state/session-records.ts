@@ -28,7 +28,7 @@ export interface SessionRecord {
 }
 
 export interface SessionFilter {
-  readonly username?: string;
+  readonly username?: string | undefined;
   /** Those that have ended, too. */
   readonly all?: boolean;
   readonly limit: number;
@@ -85,7 +85,13 @@ export function removeOldSessions(tx: Transaction, before: number, batch: number
   );
 }
 
-/** The same of those that an older version recorded, which reported none to the portal. */
+/** Whether there is any that `removeSessionsBeforeEvents` would remove: a look at the whole table, which holds up nobody. */
+export function hasSessionsBeforeEvents(tx: Transaction, before: number): boolean {
+  const sql = 'SELECT 1 FROM session_before_events WHERE coalesce(ended_wall, 0) < ? LIMIT 1';
+  return tx.row(sql, before) !== undefined;
+}
+
+/** As `removeOldSessions`, of those that an older version recorded, which reported none to the portal. */
 export function removeSessionsBeforeEvents(tx: Transaction, before: number, batch: number): number {
   return tx.write(
     `DELETE FROM session_before_events WHERE id IN
