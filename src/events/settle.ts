@@ -1,5 +1,6 @@
 import { forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
+import { countCall } from '../policy/settle.ts';
 import type { Failure } from '../policy/types.ts';
 import type { Reported } from '../portal/session-calls.ts';
 import { backOff } from '../resilience/back-off.ts';
@@ -17,6 +18,7 @@ export function settleEvent(
   { events }: Config,
   random: number,
 ): void {
+  countCall(tx, reported.call);
   const wait = backOff(queued.attempts + 1, { initial: events.retry_initial, max: events.retry_max }, random);
   switch (reported.kind) {
     case 'taken':

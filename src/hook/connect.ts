@@ -10,6 +10,7 @@ import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
 import { sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
+import { countConnect } from './count.ts';
 import { elapsed } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
@@ -69,6 +70,7 @@ async function decideInTime(
       // The deadline has answered for us: nothing may be recorded any more, least of all a connected session.
       if (answered.tooLate) throw new Error('answered by the deadline');
       left.aftermath = recordConnect(tx, decision, isLetIn(decision, config), request, session, config);
+      countConnect(tx, decision);
     },
     mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
     askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),

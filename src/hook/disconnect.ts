@@ -5,6 +5,7 @@ import { isServerGoingDown } from '../ocserv/shutdown.ts';
 import type { EndedSession, SessionEnd } from '../state/session-end.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import { countDuration } from './count.ts';
 import type { HookSession, HookStats } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
@@ -53,7 +54,10 @@ export async function disconnect(
   /** `ended` without `recorded`: it could be read, so it is known which session that was, but not written. */
   async function record(state: State): Promise<{ recorded: Aftermath | null; ended: EndedSession | null }> {
     try {
-      const { ended, aftermath } = await state.step((tx) => recordEnd(tx, end, config));
+      const { ended, aftermath } = await state.step((tx) => {
+        countDuration(tx, 'disconnect');
+        return recordEnd(tx, end, config);
+      });
       if (state.unrecorded === null) return { recorded: aftermath, ended };
       log.error('the state could not be written', { path: config.state.path, reason: state.unrecorded });
       return { recorded: null, ended };

@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import { updateSession } from '../state/sessions.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import { countDuration } from './count.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
@@ -21,7 +22,10 @@ async function note(session: HookSession, config: Config, log: Log): Promise<num
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: false });
   if (state === null) return 1;
   try {
-    const sessionId = await state.step((tx) => updateSession(tx, session, session.metadata));
+    const sessionId = await state.step((tx) => {
+      countDuration(tx, 'host-update');
+      return updateSession(tx, session, session.metadata);
+    });
     if (state.unrecorded !== null) {
       log.warn('host-update not recorded', { reason: state.unrecorded, ...figures(session, null) });
       return 1;

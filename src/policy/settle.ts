@@ -1,11 +1,17 @@
 import type { Config } from '../config/schema.ts';
 import { type Admission, isLive, type Outcome, settle } from '../resilience/circuit-breaker.ts';
 import { blame, loadBreaker, saveBreaker } from '../state/breaker.ts';
-import { count } from '../state/counters.ts';
+import { count, observe } from '../state/counters.ts';
 import { type DecisionKey, dropAllowance, keepDecision, revoke } from '../state/decisions.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { breakerRules } from './rules.ts';
-import type { Answer, PortalResult } from './types.ts';
+import type { Answer, PortalCall, PortalResult } from './types.ts';
+
+/** One call is counted once, whatever its retries, in the transaction that takes what came of it. */
+export function countCall(tx: Transaction, call: PortalCall | undefined): void {
+  if (call === undefined) return;
+  observe(tx, 'ocserv.portal.call.duration', call.seconds, { rpc: call.rpc, grpc_code: call.code });
+}
 
 /** Tells the breaker what the admitted call came to. One admission is one outcome, whatever its retries. */
 export function settleBreaker(

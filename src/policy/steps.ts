@@ -12,7 +12,7 @@ import type { Transaction } from '../state/transaction.ts';
 import { type Conditions, fallBack, fromAnswer, fromEntry } from './decision.ts';
 import type { Means } from './means.ts';
 import { breakerRules, freshnessRules } from './rules.ts';
-import { keepAnswer, settleBreaker } from './settle.ts';
+import { countCall, keepAnswer, settleBreaker } from './settle.ts';
 import type { Decision, PortalResult, Request } from './types.ts';
 
 /** What the first step leaves for the second. */
@@ -118,6 +118,7 @@ export function conclude(
   means: Means,
 ): Decision {
   const { config } = means;
+  countCall(tx, result.call);
   const sameState = asking.epoch === tx.epoch;
   if (sameState && asking.ticket !== null) returnTicket(tx, asking.ticket.number);
   if (sameState) settleBreaker(tx, request.username, asking.admission, result, config);

@@ -69,4 +69,16 @@ export interface Failure {
   readonly misconfigured: boolean;
 }
 
-export type PortalResult = { readonly answer: Answer } | { readonly failure: Failure };
+/** A call that was made, connecting and retries included, as the metrics count it. */
+export interface PortalCall {
+  /** As the contract names it: `CheckPolicy`. */
+  readonly rpc: string;
+  /** The gRPC status' name; `OK`. */
+  readonly code: string;
+  readonly seconds: number;
+}
+
+export type PortalResult = ({ readonly answer: Answer } | { readonly failure: Failure }) & {
+  /** Absent where none was made. */
+  readonly call?: PortalCall;
+};

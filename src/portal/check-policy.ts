@@ -9,6 +9,7 @@ import { Line } from './line.ts';
 import { metadataOf } from './metadata.ts';
 import { StarvationWatch } from './starvation.ts';
 import { clip } from './status.ts';
+import { timed } from './timed.ts';
 
 /** What a machine that is merely too busy may eat of the portal's time before its failures stop counting. */
 const FULL_ENOUGH = 2 / 3;
@@ -32,27 +33,29 @@ export async function checkPolicy(
     serverName: config.portal.tls.server_name,
     addresses: config.portal.address,
   });
-  const attempt = await line.call(
-    AuthServiceService.checkPolicy,
-    {
-      username: request.username,
-      groupname: request.groupname,
-      clientIp: request.clientIp,
-      vpnIp: request.vpnIp,
-      sessionId: request.sessionId,
-      device: request.device,
-      requestTime: new Date(),
-    },
-    metadataOf(config.agent_id, request.vhostNamed ? request.vhost : null),
-    budget,
-    { retries: 1 },
+  const { attempt, call } = await timed(AuthServiceService.checkPolicy, (method) =>
+    line.call(
+      method,
+      {
+        username: request.username,
+        groupname: request.groupname,
+        clientIp: request.clientIp,
+        vpnIp: request.vpnIp,
+        sessionId: request.sessionId,
+        device: request.device,
+        requestTime: new Date(),
+      },
+      metadataOf(config.agent_id, request.vhostNamed ? request.vhost : null),
+      budget,
+      { retries: 1 },
+    ),
   );
   line.close();
   const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
-  if ('response' in attempt) return { answer: fromResponse(attempt.response) };
-  if (attempt.code === status.INVALID_ARGUMENT) return { answer: refusal(attempt.details) };
+  if ('response' in attempt) return { answer: fromResponse(attempt.response), call };
+  if (attempt.code === status.INVALID_ARGUMENT) return { answer: refusal(attempt.details), call };
   const failure = await diagnose(attempt, config);
-  return { failure: starved && attempt.code === status.DEADLINE_EXCEEDED ? excuse(failure) : failure };
+  return { failure: starved && attempt.code === status.DEADLINE_EXCEEDED ? excuse(failure) : failure, call };
 }
 
 function fromResponse(response: CheckPolicyResponse): Answer {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { SessionEvent, Stats } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
-import type { Failure } from '../policy/types.ts';
+import type { Failure, PortalCall } from '../policy/types.ts';
 import { channelCredentials } from './credentials.ts';
 import { diagnose } from './diagnose.ts';
 import { AuthServiceService } from './gen/vpn/v1/auth.ts';
@@ -14,20 +14,28 @@ import {
   type SessionStats,
   SessionStatus,
 } from './gen/vpn/v1/events.ts';
-import { type Attempt, Line } from './line.ts';
+import { type Attempt, Line, type Method } from './line.ts';
 import { metadataOf } from './metadata.ts';
 import { clip } from './status.ts';
+import { timed } from './timed.ts';
 
 /** What the portal made of an event. */
-export type Reported =
-  | ({ readonly kind: 'taken' /** Of a connect. */; readonly updatedRoutes: readonly string[] } & Verdict)
-  /** It answered, and did not take it: it is tried again as after an error. */
-  | ({ readonly kind: 'refused'; readonly detail: string } & Verdict)
-  /** It will never take it as it is. */
-  | { readonly kind: 'invalid'; readonly detail: string }
-  /** It does not know this call: it is too old, or not the portal. */
-  | { readonly kind: 'unknown call'; readonly failure: Failure }
-  | { readonly kind: 'failed'; readonly failure: Failure; readonly reached: boolean };
+export type Reported = Made &
+  (
+    | ({ readonly kind: 'taken' /** Of a connect. */; readonly updatedRoutes: readonly string[] } & Verdict)
+    /** It answered, and did not take it: it is tried again as after an error. */
+    | ({ readonly kind: 'refused'; readonly detail: string } & Verdict)
+    /** It will never take it as it is. */
+    | { readonly kind: 'invalid'; readonly detail: string }
+    /** It does not know this call: it is too old, or not the portal. */
+    | { readonly kind: 'unknown call'; readonly failure: Failure }
+    | { readonly kind: 'failed'; readonly failure: Failure; readonly reached: boolean }
+  );
+
+interface Made {
+  /** Absent where no call was made. */
+  readonly call?: PortalCall;
+}
 
 interface Verdict {
   /** Of an update: the session must end, and why in the portal's words; null when it may go on. */
@@ -35,9 +43,11 @@ interface Verdict {
 }
 
 /** What the portal says of a live session. */
-export type Validated =
-  | { readonly valid: boolean; readonly reason: string; readonly mustEnd: boolean }
-  | { readonly failure: Failure; readonly reached: boolean };
+export type Validated = Made &
+  (
+    | { readonly valid: boolean; readonly reason: string; readonly mustEnd: boolean }
+    | { readonly failure: Failure; readonly reached: boolean }
+  );
 
 export interface Validation {
   readonly username: string;
@@ -67,24 +77,23 @@ export function sessionCalls(config: Config): SessionCalls {
   return {
     async report(id, event) {
       const metadata = metadataOf(agent_id, event.vhost, id);
-      const attempt = await send(line, event, metadata, portal.timeout);
-      if ('response' in attempt) return fromResponse(attempt.response);
-      if (attempt.code === status.INVALID_ARGUMENT) return { kind: 'invalid', detail: clip(attempt.details) };
+      const { attempt, call } = await send(line, event, metadata, portal.timeout);
+      if ('response' in attempt) return { ...fromResponse(attempt.response), call };
+      if (attempt.code === status.INVALID_ARGUMENT) {
+        return { kind: 'invalid', detail: clip(attempt.details), call };
+      }
       const { failure, reached } = await failed(attempt);
-      if (attempt.code === status.UNIMPLEMENTED) return { kind: 'unknown call', failure };
-      return { kind: 'failed', failure, reached };
+      if (attempt.code === status.UNIMPLEMENTED) return { kind: 'unknown call', failure, call };
+      return { kind: 'failed', failure, reached, call };
     },
     async validate({ username, sessionId, clientIp, vhost }) {
-      const attempt = await line.call(
-        AuthServiceService.validateSession,
-        { username, sessionId, clientIp, requestTime: new Date() },
-        metadataOf(agent_id, vhost),
-        portal.timeout,
-        { retries: 0 },
+      const request = { username, sessionId, clientIp, requestTime: new Date() };
+      const { attempt, call } = await timed(AuthServiceService.validateSession, (method) =>
+        line.call(method, request, metadataOf(agent_id, vhost), portal.timeout, { retries: 0 }),
       );
-      if (!('response' in attempt)) return failed(attempt);
+      if (!('response' in attempt)) return { ...(await failed(attempt)), call };
       const { valid, invalidReason, forceDisconnect } = attempt.response;
-      return { valid, reason: clip(invalidReason), mustEnd: forceDisconnect };
+      return { valid, reason: clip(invalidReason), mustEnd: forceDisconnect, call };
     },
     close: () => line.close(),
   };
@@ -106,17 +115,18 @@ function send(
   event: SessionEvent,
   metadata: ReturnType<typeof metadataOf>,
   budget: number,
-): Promise<Attempt<Response>> {
+): Promise<{ attempt: Attempt<Response>; call: PortalCall }> {
   const { username, sessionId } = event;
   const at = new Date(event.at);
   // No retry of its own: the outbox retries.
-  const once = { retries: 0 };
+  const once = <Q, R>(method: Method<Q, R>, request: Q): Promise<{ attempt: Attempt<R>; call: PortalCall }> =>
+    timed(method, () => line.call(method, request, metadata, budget, { retries: 0 }));
   switch (event.type) {
     case 'connect': {
       const { clientIp, vpnIp, device, groupname } = event;
       const more = { clientIp, vpnIp, device, groupname, metadata: { ...event.metadata } };
       const request = { username, sessionId, connectedAt: at, ...more };
-      return line.call(EventServiceService.reportConnect, request, metadata, budget, once);
+      return once(EventServiceService.reportConnect, request);
     }
     case 'disconnect': {
       const more = {
@@ -125,7 +135,7 @@ function send(
         metadata: { ...event.metadata },
       };
       const request = { username, sessionId, disconnectedAt: at, ...more };
-      return line.call(EventServiceService.reportDisconnect, request, metadata, budget, once);
+      return once(EventServiceService.reportDisconnect, request);
     }
     case 'update': {
       const more = {
@@ -133,7 +143,7 @@ function send(
         status: SessionStatus[`SESSION_STATUS_${event.status}`],
       };
       const request = { username, sessionId, updateTime: at, ...more };
-      return line.call(EventServiceService.reportSessionUpdate, request, metadata, budget, once);
+      return once(EventServiceService.reportSessionUpdate, request);
     }
   }
 }

@@ -3,11 +3,13 @@ import type { Config } from '../config/schema.ts';
 import { isBreakerOpen } from '../events/send-for-drain.ts';
 import { describe } from '../events/settle.ts';
 import type { Log } from '../log/log.ts';
+import { countCall } from '../policy/settle.ts';
 import type { Failure } from '../policy/types.ts';
-import type { SessionCalls } from '../portal/session-calls.ts';
+import type { SessionCalls, Validated } from '../portal/session-calls.ts';
 import type { LiveSession } from '../state/live-sessions.ts';
 import { orderSessionOut } from '../state/orders.ts';
 import type { State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
 
 export interface ValidationReport {
   /** Not valid any more, by the portal's word. */
@@ -39,9 +41,13 @@ export async function validateSessions(
     for (let strikes = 0, width = 1; asked < sessions.length && strikes < STRIKES; ) {
       const part = sessions.slice(asked, asked + width);
       asked += part.length;
-      const verdicts = await Promise.all(part.map((session) => validateOne(session, calls, state, log)));
-      invalid += verdicts.filter((verdict) => verdict === 'invalid').length;
-      const failed = verdicts.filter((verdict) => typeof verdict === 'object');
+      const answers = await Promise.all(part.map((session) => askAbout(session, calls)));
+      await state.step((tx) => {
+        for (const { session, answer } of answers) settleAnswer(tx, session, answer);
+      });
+      for (const { session, answer } of answers) tell(session, answer, log);
+      invalid += answers.filter(({ answer }) => isInvalid(answer)).length;
+      const failed = answers.map(({ answer }) => answer).filter((answer) => 'failure' in answer);
       failures.push(...failed.map(({ failure }) => failure));
       strikes = failed.length < part.length ? 0 : strikes + 1;
       width = failed.length === 0 ? ASKED_AT_ONCE : 1;
@@ -63,25 +69,30 @@ function summary(failures: readonly Failure[], unasked: number): string[] {
   return [`${left} session(s) could not be validated: ${describe(first)}${cure === '' ? '' : `; ${cure}`}`];
 }
 
-type Verdict = 'valid' | 'invalid' | { readonly failure: Failure; readonly reached: boolean };
+interface Asked {
+  readonly session: LiveSession;
+  readonly answer: Validated;
+}
 
-async function validateOne(
-  session: LiveSession,
-  calls: SessionCalls,
-  state: State,
-  log: Log,
-): Promise<Verdict> {
+async function askAbout(session: LiveSession, calls: SessionCalls): Promise<Asked> {
   const { sessionId, username, clientIp, vhostForPortal: vhost } = session;
-  const answer = await calls.validate({ username, sessionId, clientIp, vhost });
-  if ('failure' in answer) return answer;
-  if (answer.valid && !answer.mustEnd) return 'valid';
+  return { session, answer: await calls.validate({ username, sessionId, clientIp, vhost }) };
+}
+
+function settleAnswer(tx: Transaction, { sessionId, username }: LiveSession, answer: Validated): void {
+  countCall(tx, answer.call);
+  if ('failure' in answer || !answer.mustEnd) return;
+  const reason = forcedReason(answer.reason);
+  orderSessionOut(tx, { username, sessionId, reason, detail: answer.reason });
+}
+
+function isInvalid(answer: Validated): boolean {
+  return 'valid' in answer && (!answer.valid || answer.mustEnd);
+}
+
+function tell({ sessionId, username }: LiveSession, answer: Validated, log: Log): void {
+  if (!isInvalid(answer) || 'failure' in answer) return;
   const fields = { session_id: sessionId, username, reason: answer.reason };
-  if (answer.mustEnd) {
-    const reason = forcedReason(answer.reason);
-    await state.step((tx) => orderSessionOut(tx, { username, sessionId, reason, detail: answer.reason }));
-    log.warn('the portal wants this session ended', fields);
-  } else {
-    log.warn('the portal no longer holds this session valid; it goes on', fields);
-  }
-  return 'invalid';
+  if (answer.mustEnd) log.warn('the portal wants this session ended', fields);
+  else log.warn('the portal no longer holds this session valid; it goes on', fields);
 }

@@ -27,6 +27,20 @@ export function loadContact(tx: Transaction): PortalContact {
   };
 }
 
+/** The portal's certificate as a connection met it: when it expires. */
+export function notePortalCertificate(tx: Transaction, expires: Date): void {
+  tx.write('UPDATE portal_contact SET certificate_expires = ? WHERE id = 1', expires.getTime());
+}
+
+/** Wall milliseconds; null when no connection has told. */
+export function portalCertificateExpiry(tx: Transaction): number | null {
+  return (
+    tx.row<{ certificate_expires: number | null }>(
+      'SELECT certificate_expires FROM portal_contact WHERE id = 1',
+    )?.certificate_expires ?? null
+  );
+}
+
 /** Wall milliseconds as RFC 3339 in UTC. */
 export function timestamp(wall: number | null | undefined): string | null {
   return wall === null || wall === undefined ? null : new Date(wall).toISOString();
