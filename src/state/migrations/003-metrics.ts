@@ -12,7 +12,7 @@ CREATE TABLE export (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   -- 0 while nobody does.
   pid INTEGER NOT NULL,
-  -- When the last one began.
+  -- When the latest began.
   wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL,
   last_success INTEGER, last_error TEXT, last_error_at INTEGER
 ) STRICT;
