@@ -28,6 +28,8 @@ const CHUNKS: Readonly<Record<string, string>> = {
   drain: 'src/events/drain-process.ts',
   'session-calls': 'src/portal/session-calls.ts',
   explain: 'src/config/explain.ts',
+  otlp: 'src/telemetry/send.ts',
+  prometheus: 'src/telemetry/prometheus.ts',
   cli: 'src/cli/program.ts',
 };
 

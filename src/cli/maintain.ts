@@ -3,6 +3,7 @@ import { deliverOrWait } from '../events/flush.ts';
 import { describe } from '../events/settle.ts';
 import { syncSessions } from '../sessions/sync.ts';
 import { untilDone } from '../state/batches.ts';
+import { noteMaintainRun } from '../state/maintenance.ts';
 import { lastSeq, pendingCount } from '../state/outbox.ts';
 import { dropQueued, listFailed } from '../state/outbox-list.ts';
 import { removeSalvaged, salvage } from '../state/salvage.ts';
@@ -12,6 +13,7 @@ import {
   removeSessionsBeforeEvents,
 } from '../state/session-records.ts';
 import type { State } from '../state/state.ts';
+import { exportMetrics } from '../telemetry/export.ts';
 import { cleanUp } from './cache.ts';
 import {
   configOf,
@@ -45,6 +47,7 @@ const PARTS: readonly Part[] = [
   { name: 'salvage', run: salvageAside },
   { name: 'events', run: events },
   { name: 'sessions', run: sessions },
+  { name: 'export', run: exportAll },
 ];
 
 /** One line for cron or a systemd timer. Exit 1 when a part failed; with --quiet only such parts say anything. */
@@ -62,6 +65,7 @@ export async function maintain(options: MaintainOptions): Promise<number> {
     const failed = problems.map((problem) => `${paint('red', 'failed')}: ${visible(problem)}`);
     await print(`${`${name}:`.padEnd(11)}${[...did, ...failed].join(', ')}`);
   }
+  await state.step(noteMaintainRun);
   if (options.json) await printJson(results);
   return results.every(({ ok }) => ok) ? 0 : 1;
 }
@@ -124,4 +128,14 @@ async function sessions(config: Config, state: State): Promise<Done> {
     log: logFor(config),
   });
   return { figures: { live, taken_up: takenUp, closed, invalid, ended_by_order: ordered }, problems };
+}
+
+async function exportAll(config: Config, state: State): Promise<Done> {
+  if (!config.telemetry.enabled) return { figures: {} };
+  const result = await exportMetrics(config, state, 0);
+  return {
+    figures: { exported: result.kind === 'sent' ? 1 : 0 },
+    // Without a collector there is nothing to mend, and cron must not complain every minute.
+    problems: result.kind === 'failed' ? [`the metrics could not be exported: ${result.why}`] : [],
+  };
 }

@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { leave } from '../hook/leave.ts';
 import { StateUnusable } from '../state/unusable.ts';
@@ -9,6 +9,7 @@ import * as configCommand from './config.ts';
 import { CommandFailed, type GlobalOptions } from './context.ts';
 import * as eventsCommand from './events.ts';
 import { maintain } from './maintain.ts';
+import * as metricsCommand from './metrics.ts';
 import * as sessionsCommand from './sessions.ts';
 import { status } from './status.ts';
 
@@ -178,6 +179,21 @@ function build(done: (exitCode: number) => void): Command {
     'compare with ocserv, report traffic, end what the portal wants ended (for cron)',
     sessionsCommand.sync,
   );
+
+  const metrics = group('metrics', 'the counters of all invocations so far');
+  command(
+    metrics,
+    'show',
+    "print them, or write them for node_exporter's textfile collector",
+    metricsCommand.show,
+    (show) =>
+      show
+        .addOption(
+          new Option('--format <format>', 'how').choices(['prometheus', 'json']).default('prometheus'),
+        )
+        .option('--output <file>', 'into a file that is replaced as a whole'),
+  );
+  command(metrics, 'export', 'send them to telemetry.endpoint by OTLP/HTTP now', metricsCommand.exportNow);
 
   command(program, 'maintain', 'all periodic work in one run, for cron or a timer', maintain, (of) =>
     of.option('--quiet', 'print only what failed'),

@@ -30,7 +30,8 @@ export function url(initial: string): Field<string> {
     accepts: 'a URL, such as "http://127.0.0.1:4318/v1/metrics"',
     initial,
     secret: true,
-    read: (raw) => (typeof raw === 'string' && /^https?:\/\/[^\s/]+/.test(raw) ? raw : undefined),
+    read: (raw) =>
+      typeof raw === 'string' && /^https?:\/\/[^\s/]+/.test(raw) && URL.canParse(raw) ? raw : undefined,
     show: (value) => value.replace(/^(https?:\/\/)[^/]*@/, '$1***@'),
   };
 }

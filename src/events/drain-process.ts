@@ -2,6 +2,7 @@ import { ConfigError, configFile, loadConfig } from '../config/load.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
 import { CHECKPOINT_PAGES, State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import { exportAlong } from '../telemetry/along.ts';
 import { deliver } from './deliver.ts';
 
 /** Milliseconds to stay when nothing is left: traffic that comes more often than that starts one drain. */
@@ -28,7 +29,8 @@ export async function runDrain(): Promise<void> {
       checkpointPages: CHECKPOINT_PAGES,
       onSetAside: (aside) => log.error('the state was corrupt: it was set aside', { aside }),
     });
-    const report = await deliver(config, state, log, { force: false, linger: LINGER_MS });
+    const work = () => deliver(config, state, log, { force: false, linger: LINGER_MS });
+    const report = await exportAlong(work, config, state, log);
     if (report !== null) {
       const { away, ...counts } = report;
       log.line(away === null ? 'debug' : 'warn', 'drain ended', {

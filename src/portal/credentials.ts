@@ -1,9 +1,10 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
+import { readCertificates } from './certificates.ts';
 import { localFault } from './status.ts';
 
 type TlsConfig = Config['portal']['tls'];
@@ -103,9 +104,10 @@ export function ownCertificateFault(tls: TlsConfig, now: Date): Failure | null {
   ] as const) {
     if (file === '') continue;
     try {
-      const faults = certificatesIn(file, key === 'cert_file').map((certificate) =>
-        dateFault(certificate, now),
-      );
+      const faults = readCertificates(file)
+        // Of our own chain only the first is ours.
+        .slice(0, key === 'cert_file' ? 1 : undefined)
+        .map((certificate) => dateFault(certificate, now));
       const [first] = faults;
       if (first !== undefined && first !== null && !faults.includes(null)) {
         return localFault(`portal.tls.${key} ${file} ${first.why}`, first.cure);
@@ -115,14 +117,6 @@ export function ownCertificateFault(tls: TlsConfig, now: Date): Failure | null {
     }
   }
   return null;
-}
-
-/** All of a bundle; of our own chain only the first, which is ours. */
-function certificatesIn(file: string, onlyFirst: boolean): X509Certificate[] {
-  const blocks = readRegularFile(file)
-    .toString('latin1')
-    .match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
-  return (blocks ?? []).slice(0, onlyFirst ? 1 : undefined).map((block) => new X509Certificate(block));
 }
 
 function dateFault(

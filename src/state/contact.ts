@@ -14,12 +14,21 @@ export function noteContact(tx: Transaction, error: string | null): void {
     tx.write('UPDATE portal_contact SET last_error = ?, last_error_at = ? WHERE id = 1', error, tx.now.wall);
 }
 
+interface Row {
+  readonly last_success: number | null;
+  readonly last_error: string | null;
+  readonly last_error_at: number | null;
+  readonly certificate_expires: number | null;
+}
+
+function load(tx: Transaction): Row | undefined {
+  return tx.row<Row>(
+    'SELECT last_success, last_error, last_error_at, certificate_expires FROM portal_contact WHERE id = 1',
+  );
+}
+
 export function loadContact(tx: Transaction): PortalContact {
-  const row = tx.row<{
-    last_success: number | null;
-    last_error: string | null;
-    last_error_at: number | null;
-  }>('SELECT last_success, last_error, last_error_at FROM portal_contact WHERE id = 1');
+  const row = load(tx);
   return {
     lastSuccessAt: timestamp(row?.last_success),
     lastError: row?.last_error ?? null,
@@ -32,13 +41,18 @@ export function notePortalCertificate(tx: Transaction, expires: Date): void {
   tx.write('UPDATE portal_contact SET certificate_expires = ? WHERE id = 1', expires.getTime());
 }
 
-/** Wall milliseconds; null when no connection has told. */
-export function portalCertificateExpiry(tx: Transaction): number | null {
-  return (
-    tx.row<{ certificate_expires: number | null }>(
-      'SELECT certificate_expires FROM portal_contact WHERE id = 1',
-    )?.certificate_expires ?? null
-  );
+/** The same in wall milliseconds; null where there has been none. */
+export function contactTimes(tx: Transaction): {
+  readonly lastSuccess: number | null;
+  readonly lastError: number | null;
+  readonly certificateExpires: number | null;
+} {
+  const row = load(tx);
+  return {
+    lastSuccess: row?.last_success ?? null,
+    lastError: row?.last_error_at ?? null,
+    certificateExpires: row?.certificate_expires ?? null,
+  };
 }
 
 /** Wall milliseconds as RFC 3339 in UTC. */
