@@ -8,12 +8,39 @@ export function jsonLine(time: Date, level: Level, message: string, fields: Fiel
   return `${printable(JSON.stringify({ time: time.toISOString(), level, msg: message, ...fields }, bounded))}\n`;
 }
 
-/** `time LEVEL message key=value …`: a value that is more than a word stands in quotes, escaped as in JSON. */
-export function textLine(time: Date, level: Level, message: string, fields: Fields): string {
-  const words = Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+/**
+ * `time LEVEL message key=value …`, whom it is about first: a value that is more than a word stands in quotes, escaped as in JSON.
+ * @param time null for a reader that knows time and level by itself, as the journal does.
+ */
+export function textLine(time: Date | null, level: Level, message: string, fields: Fields): string {
+  const head = time === null ? [] : [time.toISOString(), level.toUpperCase().padEnd(5)];
+  const { username, client_ip, ...rest } = fields;
+  const words = flat({ username, client_ip, ...rest })
+    .filter(([, value]) => !isNothing(value))
     .map(([key, value]) => `${key}=${word(value)}`);
-  return `${[time.toISOString(), level.toUpperCase().padEnd(5), printable(message), ...words].join(' ')}\n`;
+  return `${[...head, printable(message), ...words].join(' ')}\n`;
+}
+
+/** What sd-daemon(3) lets a line on stderr begin with, so that the journal knows its priority. The journal takes it off. */
+const PRIORITY: Readonly<Record<Level, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
+
+export function priorityOf(level: Level): string {
+  return PRIORITY[level];
+}
+
+/** A table within a table as `cache.state`. */
+function flat(fields: Fields): [string, unknown][] {
+  return Object.entries(fields).flatMap(([key, value]): [string, unknown][] =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.entries(value).map(([inner, one]) => [`${key}.${inner}`, one])
+      : [[key, value]],
+  );
+}
+
+function isNothing(value: unknown): boolean {
+  return (
+    value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
+  );
 }
 
 function word(value: unknown): string {

@@ -1,6 +1,6 @@
-import { constants, openSync, write } from 'node:fs';
+import { constants, fstatSync, openSync, write } from 'node:fs';
 import type { Config } from '../config/schema.ts';
-import { type Fields, jsonLine, type Level, textLine } from './line.ts';
+import { type Fields, jsonLine, type Level, priorityOf, textLine } from './line.ts';
 
 const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 const STDERR = 2;
@@ -49,13 +49,21 @@ export class Log {
 
   line(level: Level, message: string, fields: Fields): void {
     if (RANK[level] < RANK[this.#config.level]) return;
-    const format = this.#config.format === 'json' ? jsonLine : textLine;
-    const bytes = Buffer.from(format(new Date(), level, message, fields));
+    const bytes = Buffer.from(this.#format(level, message, fields));
     this.#pending = this.#pending.then(async () => {
       const written = await writeAll(this.#fd, bytes);
       // A full disk must not swallow the line: stderr is the second place.
       if (!written && this.#fd !== STDERR) await writeAll(STDERR, bytes);
     });
+  }
+
+  #format(level: Level, message: string, fields: Fields): string {
+    const journal = this.#fd === STDERR && stderrIsJournal();
+    const line =
+      this.#config.format === 'json'
+        ? jsonLine(new Date(), level, message, fields)
+        : textLine(journal ? null : new Date(), level, message, fields);
+    return journal ? priorityOf(level) + line : line;
   }
 
   /**
@@ -72,6 +80,18 @@ export class Log {
     ]);
     clearTimeout(timer);
     return done;
+  }
+}
+
+/** systemd names the stream that it has connected to the journal; a child may have been given another stderr since. */
+function stderrIsJournal(): boolean {
+  const stream = process.env['JOURNAL_STREAM'];
+  if (stream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(STDERR, { bigint: true });
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
   }
 }
 
