@@ -204,11 +204,26 @@ function build(done: (exitCode: number) => void): Command {
   command(config, 'show', 'print what is in force, defaults filled in, secrets masked', configCommand.show);
   command(config, 'init', 'write the documented example to start from', configCommand.init);
 
-  command(program, 'status', 'breaker, cache, sessions and portal at a glance', status);
+  command(
+    program,
+    'status',
+    'breaker, cache, sessions and portal at a glance, what is wrong first',
+    status,
+    (of) =>
+      of.addOption(
+        new Option('--watch [seconds]', 'look again every so many seconds').preset('2').argParser(interval),
+      ),
+  );
   return program;
 }
 
 function count(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is needed');
   return Number(text);
+}
+
+function interval(text: string): number {
+  const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds < 0.2) throw new InvalidArgumentError('seconds are needed, such as 2 or 0.5');
+  return seconds;
 }
