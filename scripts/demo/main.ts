@@ -3,11 +3,14 @@
  *
  *   node scripts/demo/main.ts          (make demo builds first, and installs what is missing)
  *   OCAGENT_DEMO_WITHOUT_VPN=1 …       calls the hook itself, as it does where no ocserv can run
+ *   … --metrics FILE                   keeps FILE current with the metrics, for node_exporter's textfile collector
  */
+import { parseArgs } from 'node:util';
 import { HOOK } from '../stage/installation.ts';
 import { vpnAvailable } from '../vpn/prerequisites.ts';
 import { run } from '../vpn/run.ts';
 import { directStage } from './direct-stage.ts';
+import { keepingMetricsFile } from './metrics-file.ts';
 import { Narrator, paint } from './narrator.ts';
 import { RULES, type Stage } from './stage.ts';
 import { NotAsItShouldBe, Steps } from './steps.ts';
@@ -38,7 +41,7 @@ function introduce(narrator: Narrator, version: string, { description }: Stage):
   for (const [name, text] of rows) narrator.say(`  ${paint('dim', name.padEnd(9))}${text}`);
 }
 
-async function play(): Promise<void> {
+async function play(metrics: string | undefined): Promise<void> {
   const narrator = new Narrator();
   narrator.say(
     paint('bold', 'ocagent-hook asks a portal about every VPN connect, and survives its absence.'),
@@ -57,7 +60,8 @@ async function play(): Promise<void> {
   try {
     introduce(narrator, version, stage);
     const steps = new Steps(stage, narrator);
-    await tellStory(steps);
+    const tell = () => tellStory(steps);
+    await (metrics === undefined ? tell() : keepingMetricsFile(metrics, stage.installation, tell));
     const done = `All ${steps.count} steps were as they should be, in ${Math.round(narrator.seconds)} s.`;
     narrator.say(paint('green', done));
   } finally {
@@ -69,7 +73,8 @@ async function play(): Promise<void> {
 process.stdout.on('error', () => process.exit(1));
 
 try {
-  await play();
+  const { values } = parseArgs({ options: { metrics: { type: 'string' } } });
+  await play(values.metrics);
 } catch (error) {
   const expected = error instanceof NotAsItShouldBe;
   process.stderr.write(

@@ -4,6 +4,9 @@ import type { LogLine } from '../stage/hook-log.ts';
 import { type Narrator, paint } from './narrator.ts';
 import type { Stage, UserOfDemo } from './stage.ts';
 
+const TELLING =
+  /^ocserv_(hook_decisions|events_(delivered|dropped)|circuit_breaker_(requests|failures)_total|portal_call_duration_count|sessions_active)/;
+
 /** The demo showed something else than it said. */
 export class NotAsItShouldBe extends Error {}
 
@@ -142,6 +145,17 @@ export class Steps {
 
   async showStatus(): Promise<void> {
     this.#narrator.say(`\n${await this.#command('status')}`);
+  }
+
+  /** The metrics that tell the story, which must have counted each step once. */
+  async showMetrics(): Promise<void> {
+    const lines = (await this.#command('metrics', 'show')).split('\n');
+    const shown = lines.filter((line) => TELLING.test(line) && !line.endsWith(' 0'));
+    this.#narrator.say(`\n${shown.join('\n')}\n`);
+    const counted = shown
+      .filter((line) => line.startsWith('ocserv_hook_decisions_total'))
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    this.#check({ counted }, { counted: this.#count });
   }
 
   /** Only time leads from `before` to `after`, and nothing tells when it has. */

@@ -8,6 +8,8 @@ export async function tellStory(steps: Steps): Promise<void> {
   await portalIsBack(steps);
   steps.scene('All of it at a glance: ocagent-hook status');
   await steps.showStatus();
+  steps.scene('What monitoring sees of it: ocagent-hook metrics show');
+  await steps.showMetrics();
 }
 
 async function portalIsUp(steps: Steps): Promise<void> {

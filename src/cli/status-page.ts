@@ -29,19 +29,22 @@ function rows(seen: StatusReport): [string, string][] {
     telemetry,
     state,
   } = seen;
-  const ago = (at: string | null): string =>
+  const ago = (did: string, at: string | null): string =>
     at === null
-      ? 'never'
-      : `${roughly(Math.max(0, Date.parse(seen.time ?? '') - Date.parse(at)) / 1_000)} ago`;
+      ? `never ${did}`
+      : `${did} ${roughly(Math.max(0, Date.parse(seen.time ?? '') - Date.parse(at)) / 1_000)} ago`;
   const closed = breaker['state'] === 'closed';
   return [
     ['sessions', `${paint('bold', String(sessions.active))} live`],
     ['decisions', decided(decisions)],
     ['mode', `${mode}, fail mode ${fail_mode}`],
-    ['portal', `answered ${ago(portal.last_success_at)}`],
+    ['portal', ago('answered', portal.last_success_at)],
     ...(portal.last_error === null
       ? []
-      : ([['', `failed ${ago(portal.last_error_at)}: ${visible(portal.last_error)}`]] as [string, string][])),
+      : ([['', `${ago('failed', portal.last_error_at)}: ${visible(portal.last_error)}`]] as [
+          string,
+          string,
+        ][])),
     [
       'breaker',
       `${paint(closed ? 'green' : 'red', String(breaker['state']))}, ${breaker['failures']} failure(s) in a row`,
@@ -56,8 +59,8 @@ function rows(seen: StatusReport): [string, string][] {
     ],
     ['events', outbox(events)],
     ['', `${events.delivered_total} delivered, ${events.dropped_total} dropped; ${drainInWords(drain)}`],
-    ['maintain', `ran ${ago(maintain.last_run_at)}`],
-    ['metrics', telemetry.enabled ? `exported ${ago(telemetry.last_success_at)}` : 'not exported'],
+    ['maintain', ago('ran', maintain.last_run_at)],
+    ['metrics', telemetry.enabled ? ago('exported', telemetry.last_success_at) : 'not exported'],
     ['state', `${state.path} (schema ${state.schema_version})`],
   ];
 }

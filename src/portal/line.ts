@@ -1,6 +1,7 @@
 import {
   type ChannelCredentials,
   Client,
+  type ClientUnaryCall,
   connectivityState,
   type Metadata,
   type ServiceError,
@@ -34,7 +35,19 @@ export interface LineOptions {
   readonly serverName: string;
   /** Tried in their order; at least one. */
   readonly addresses: readonly Address[];
+  /** Told once for each connection, by the first answer over it. */
+  readonly onMet?: OnMet | undefined;
 }
+
+/** What a connection tells of the portal besides its answers; null what it does not tell. */
+export interface Met {
+  /** Its clock, to the second, as it began to answer: HTTP's `date`, which Node's servers send and Go's do not. */
+  readonly portalTime: Date | null;
+  /** Of its own certificate. */
+  readonly certificateExpiry: Date | null;
+}
+
+export type OnMet = (met: Met) => void;
 
 /** With less than this left a further attempt only delays the fail mode's answer. */
 const MIN_ATTEMPT_MS = 50;
@@ -43,6 +56,8 @@ const MIN_ATTEMPT_MS = 50;
 export class Line {
   readonly #options: LineOptions;
   #standing: { readonly client: Client; readonly index: number } | null = null;
+  /** The connection that `onMet` was last told of. */
+  #met: object | null = null;
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -61,16 +76,18 @@ export class Line {
     budget: number,
     { retries }: { retries: number },
   ): Promise<Attempt<Response>> {
-    const { addresses } = this.#options;
+    const { addresses, onMet } = this.#options;
     const end = performance.now() + budget;
     const share = budget / addresses.length;
+    const onAnswer =
+      onMet && ((call: ClientUnaryCall, answer: Metadata): void => this.#meet(call, answer, onMet));
     // A request that a portal has seen could have provoked whatever came of it, a crash of that portal included.
     let everReached = false;
     for (let index = this.#standing?.index ?? 0; ; ) {
       const address = addresses[index];
       if (address === undefined) throw new RangeError('a portal call needs an address');
       const client = this.#clientTo(address, index);
-      const tried = await attempt(client, address, method, request, metadata, end, share);
+      const tried = await attempt(client, address, method, request, metadata, end, share, onAnswer);
       if ('response' in tried) return tried;
       if (!tried.reached || !isReady(client)) this.#drop(client);
       everReached ||= tried.reached;
@@ -90,6 +107,17 @@ export class Line {
   close(): void {
     this.#standing?.client.close();
     this.#standing = null;
+  }
+
+  #meet(call: ClientUnaryCall, answer: Metadata, onMet: OnMet): void {
+    // grpc-js makes this object once for each connection.
+    const connection = call.getAuthContext();
+    if (connection === null || connection === this.#met) return;
+    this.#met = connection;
+    onMet({
+      portalTime: dateOf(answer.get('date')[0]?.toString()),
+      certificateExpiry: dateOf(connection.sslPeerCertificate?.valid_to),
+    });
   }
 
   #clientTo(address: Address, index: number): Client {
@@ -116,6 +144,11 @@ export class Line {
   }
 }
 
+function dateOf(text: string | undefined): Date | null {
+  const time = Date.parse(text ?? '');
+  return Number.isNaN(time) ? null : new Date(time);
+}
+
 function isReady(client: Client): boolean {
   return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
@@ -128,6 +161,7 @@ function attempt<Request, Response>(
   metadata: Metadata,
   end: number,
   share: number,
+  onAnswer: ((call: ClientUnaryCall, answer: Metadata) => void) | undefined,
 ): Promise<Attempt<Response>> {
   const channel = client.getChannel();
   let reached = false;
@@ -145,10 +179,15 @@ function attempt<Request, Response>(
       (error, response) => {
         clearTimeout(connectTimer);
         reached ||= isReady(client);
+        // An error that the portal sent comes with its headers, one of our own with none.
+        if (onAnswer !== undefined && Object.keys(error?.metadata.getMap() ?? {}).length > 0) {
+          onAnswer(pending, (error as ServiceError).metadata);
+        }
         if (error === null && response !== undefined) resolve({ response });
         else resolve({ ...causeOf(error), reached, everReached: reached, address });
       },
     );
+    if (onAnswer !== undefined) pending.on('metadata', (answer: Metadata) => onAnswer(pending, answer));
     const connectTimer = setTimeout(
       () => {
         tooSlow = true;

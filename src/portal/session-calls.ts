@@ -14,7 +14,7 @@ import {
   type SessionStats,
   SessionStatus,
 } from './gen/vpn/v1/events.ts';
-import { type Attempt, Line, type Method } from './line.ts';
+import { type Attempt, Line, type Method, type OnMet } from './line.ts';
 import { metadataOf } from './metadata.ts';
 import { clip } from './status.ts';
 import { timed } from './timed.ts';
@@ -64,12 +64,20 @@ export interface SessionCalls {
   close(): void;
 }
 
-/** @throws nothing: credentials that cannot be used are a failure of each call. */
-export function sessionCalls(config: Config): SessionCalls {
+/**
+ * @param onMet is told what each connection tells of the portal.
+ * @throws nothing: credentials that cannot be used are a failure of each call.
+ */
+export function sessionCalls(config: Config, onMet?: OnMet): SessionCalls {
   const { portal, agent_id } = config;
   const credentials = channelCredentials(portal.tls);
   if ('counts' in credentials) return unable(credentials);
-  const line = new Line({ credentials, serverName: portal.tls.server_name, addresses: portal.address });
+  const line = new Line({
+    credentials,
+    serverName: portal.tls.server_name,
+    addresses: portal.address,
+    onMet,
+  });
   const failed = async (attempt: Exclude<Attempt<never>, { response: never }>) => ({
     failure: await diagnose(attempt, config),
     reached: attempt.everReached,
