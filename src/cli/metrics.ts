@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fchmodSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { BUCKETS } from '../telemetry/catalogue.ts';
 import { exportMetrics } from '../telemetry/export.ts';
@@ -73,9 +73,15 @@ function replace(file: string, text: string): void {
     if (lstatSync(file, { throwIfNoEntry: false })?.isDirectory()) throw new Error('it is a folder');
     // One that a killed process of the same id left is nobody's.
     rmSync(aside, { force: true });
-    writeFileSync(aside, text, { flag: 'wx' });
-    // node_exporter runs as another user.
-    chmodSync(aside, 0o644);
+    // The folder may be another user's: what is written, and made readable for node_exporter, must be this very file, not what the
+    // name leads to by then.
+    const fd = openSync(aside, 'wx', 0o600);
+    try {
+      writeFileSync(fd, text);
+      fchmodSync(fd, 0o644);
+    } finally {
+      closeSync(fd);
+    }
     renameSync(aside, file);
   } catch (error) {
     rmSync(aside, { force: true });
