@@ -7,6 +7,7 @@ import { setAside } from './set-aside.ts';
 import { Transaction } from './transaction.ts';
 import { checkTrust, type FileIdentity } from './trust.ts';
 import { StateUnusable, troubleOf } from './unusable.ts';
+import { emptyLog } from './write-ahead-log.ts';
 
 export interface StateOptions {
   readonly path: string;
@@ -14,7 +15,7 @@ export interface StateOptions {
   readonly patience: number;
   /** What this process commits must survive a power cut, so each commit is synced. */
   readonly durable: boolean;
-  /** Pages of write-ahead log after which a commit also checkpoints. */
+  /** Pages of write-ahead log past which a commit also empties it. */
   readonly checkpointPages: number;
   /** Where there is none yet: make one, or work on an empty one in memory that leaves no file behind. */
   readonly create: boolean;
@@ -22,7 +23,7 @@ export interface StateOptions {
   readonly onSetAside: (aside: string) => void;
 }
 
-/** Past this a connect checkpoints too, so that the log cannot grow without bound: SQLite's default (design: "Checkpoints"). */
+/** A connect leaves that to others, for whom nobody waits, until the log is so long that reading it costs more (design: "Checkpoints"). */
 export const CONNECT_CHECKPOINT_PAGES = 1_000;
 export const CHECKPOINT_PAGES = 200;
 
@@ -139,6 +140,7 @@ export class State {
     try {
       const result = work(new Transaction(this.#db, now(), writable, this.#epoch));
       this.#db.exec('COMMIT');
+      if (writable) emptyLog(this.#db, this.#options);
       return result;
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
@@ -199,12 +201,11 @@ async function setAsideAndTell(
 /** Handles that must stay open until the process ends: closing them would touch files by a name that others own by then. */
 const abandoned: Database.Database[] = [];
 
-function openDatabase({ durable, checkpointPages }: StateOptions, path: string): Database.Database {
+function openDatabase({ durable }: StateOptions, path: string): Database.Database {
   const db = new Database(path, { timeout: SLICE_MS });
   try {
     if (!isCurrent(db, path)) migrate(db, path);
     if (durable) db.pragma('synchronous = FULL');
-    if (checkpointPages !== CONNECT_CHECKPOINT_PAGES) db.pragma(`wal_autocheckpoint = ${checkpointPages}`);
     return db;
   } catch (error) {
     abandoned.push(db);
