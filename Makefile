@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 TESTS := --test --test-reporter=spec
 
-.PHONY: all build test check demo bench soak proto proto-check clean
+.PHONY: all build test check demo bench soak proto proto-check dashboard clean
 
 all: build
 
@@ -16,16 +16,18 @@ node_modules/.package-lock.json: package.json package-lock.json
 build: node_modules/.package-lock.json
 	@node scripts/build.ts
 
-# Linter, types, generated messages, and the gate against edits of proto/ that would break the wire.
+# Linter, types, generated messages and dashboard, and the gate against edits of proto/ that would break the wire.
 check: node_modules/.package-lock.json
 	biome check .
 	tsc --noEmit
 	buf lint
 	node scripts/proto/generate.ts --check
 	node scripts/proto/breaking.ts
+	node scripts/deploy/dashboard.ts --check
 
 test: build check
 	@sh scripts/vpn/install.sh || true
+	@sh scripts/deploy/install.sh || true
 	node scripts/test.ts
 
 demo: build
@@ -47,6 +49,10 @@ proto: node_modules/.package-lock.json
 proto-check: node_modules/.package-lock.json
 	@test -n "$(PORTAL)" || { echo "usage: make proto-check PORTAL=path-to-the-portal's-checkout" >&2; exit 2; }
 	@node scripts/proto/check.ts "$(PORTAL)"
+
+# Grafana's dashboard, from scripts/deploy/dashboard/
+dashboard: node_modules/.package-lock.json
+	node scripts/deploy/dashboard.ts
 
 clean:
 	rm -rf dist build node_modules

@@ -1,77 +1,11 @@
 #!/bin/sh
 # Installs what the demo and the end-to-end tests need of ocserv, openconnect, iproute2 and openssl (Debian, as root).
-# An ocserv that it installs neither starts nor will start at boot; one that was here before is left as it is.
-# Status: 0 there is all that is needed, 3 not root, 4 not a Debian, 5 apt could not install it.
+# An ocserv that it installs is neither started nor enabled; ../debian.sh says the rest, and the exit statuses.
 set -eu
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH
+. "$(dirname "$0")/../debian.sh"
 
-give_up() {
-  status=$1
-  shift
-  echo "install.sh: $*" >&2
-  exit "$status"
-}
-
-wanted=
-command -v ocserv >/dev/null || wanted="$wanted ocserv"
-command -v openconnect >/dev/null || wanted="$wanted openconnect"
-command -v ip >/dev/null || wanted="$wanted iproute2"
-command -v openssl >/dev/null || wanted="$wanted openssl"
-[ -n "$wanted" ] || exit 0
-
-[ "$(id -u)" = 0 ] || give_up 3 "missing:$wanted; only root can install them"
-command -v apt-get >/dev/null && [ -f /etc/debian_version ] ||
-  give_up 4 "missing:$wanted; this script knows Debian and its kin only, install them by hand"
-
-policy=/usr/sbin/policy-rc.d
-our_policy=
-output=$(mktemp)
-clean_up() {
-  rm -f "$output"
-  if [ -n "$our_policy" ]; then rm -f "$policy"; fi
-}
-trap clean_up EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# Debian starts a service as soon as it is installed, unless this file says no. One that exists has its reasons.
-forbid_services() {
-  if [ -e "$policy" ] || [ -L "$policy" ]; then return; fi
-  our_policy=yes
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod 755 "$policy"
-}
-
-keep_ocserv_off() {
-  # Under somebody else's policy-rc.d it may have been started.
-  if [ -z "$our_policy" ]; then service ocserv stop >/dev/null 2>&1 || :; fi
-  for unit in ocserv.service ocserv.socket; do
-    if command -v systemctl >/dev/null; then systemctl disable "$unit" >/dev/null 2>&1 || :; fi
-    rm -f "/etc/systemd/system/multi-user.target.wants/$unit" "/etc/systemd/system/sockets.target.wants/$unit"
-  done
-  if command -v update-rc.d >/dev/null; then update-rc.d ocserv disable >/dev/null 2>&1 || :; fi
-}
-
-apt() {
-  # Unlike a person, this can wait for another apt to end.
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >"$output" 2>&1 </dev/null
-}
-
-install() {
-  # shellcheck disable=SC2086 # the names are ours and meant to be words
-  apt install -y --no-install-recommends $wanted
-}
-
-# The files carry the archive's dates; the folder's own is that of the last change here.
-lists_are_fresh() {
-  ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 &&
-    [ -n "$(find /var/lib/apt/lists -maxdepth 0 -mtime -7)" ]
-}
-
-echo "installing$wanted"
-forbid_services
-lists_are_fresh || apt update || give_up 5 "apt-get update failed: $(tail -n 1 "$output")"
-install || { apt update && install; } || give_up 5 "apt-get failed: $(tail -n 1 "$output")"
-case $wanted in *ocserv*) keep_ocserv_off ;; esac
+need ocserv ocserv ocserv.service ocserv.socket
+need openconnect openconnect
+need ip iproute2
+need openssl openssl
+install_needed

@@ -2,12 +2,12 @@ import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import { Occtl } from '../ocserv/occtl.ts';
 import { untilDone } from '../state/batches.ts';
-import { notePortalCertificate } from '../state/contact.ts';
 import { takeLease } from '../state/drain.ts';
 import { forgetWaits } from '../state/outbox.ts';
 import type { State } from '../state/state.ts';
 import { carryOut } from './carry-out.ts';
 import { type DrainReport, drain } from './drain.ts';
+import { noteCertificate } from './note-certificate.ts';
 
 /**
  * Delivers as this process, if no other does.
@@ -30,14 +30,8 @@ export async function deliver(
     state,
     log,
     term,
-    calls: sessionCalls(config, ({ certificateExpiry }) => void noteCertificate(state, certificateExpiry)),
+    calls: sessionCalls(config, noteCertificate(state)),
     carryOut: (orders) => carryOut(orders, { occtl, state, log }),
     ...how,
   });
-}
-
-/** So that monitoring sees it coming that the portal's certificate expires. Once a connection; nothing depends on it. */
-async function noteCertificate(state: State, expiry: Date | null): Promise<void> {
-  if (expiry === null) return;
-  await state.step((tx) => notePortalCertificate(tx, expiry)).catch(() => {});
 }

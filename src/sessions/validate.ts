@@ -1,11 +1,13 @@
 import { forcedReason } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
+import { noteCertificate } from '../events/note-certificate.ts';
 import { isBreakerOpen } from '../events/send-for-drain.ts';
 import { describe } from '../events/settle.ts';
 import type { Log } from '../log/log.ts';
 import { countCall } from '../policy/settle.ts';
 import type { Failure } from '../policy/types.ts';
 import type { SessionCalls, Validated } from '../portal/session-calls.ts';
+import { noteContact } from '../state/contact.ts';
 import type { LiveSession } from '../state/live-sessions.ts';
 import { orderSessionOut } from '../state/orders.ts';
 import type { State } from '../state/state.ts';
@@ -35,7 +37,7 @@ export async function validateSessions(
     return { invalid, problems: ['the portal was not asked: the circuit breaker is open'] };
   }
   const { sessionCalls } = await import('../portal/session-calls.ts');
-  const calls = sessionCalls(config);
+  const calls = sessionCalls(config, noteCertificate(state));
   try {
     // One at a time until the portal has answered, and again after it has failed to.
     for (let strikes = 0, width = 1; asked < sessions.length && strikes < STRIKES; ) {
@@ -81,7 +83,13 @@ async function askAbout(session: LiveSession, calls: SessionCalls): Promise<Aske
 
 function settleAnswer(tx: Transaction, { sessionId, username }: LiveSession, answer: Validated): void {
   countCall(tx, answer.call);
-  if ('failure' in answer || !answer.mustEnd) return;
+  if ('failure' in answer) {
+    // What is wrong here says nothing of the portal.
+    if (answer.failure.code !== 'LOCAL') noteContact(tx, describe(answer.failure));
+    return;
+  }
+  noteContact(tx, null);
+  if (!answer.mustEnd) return;
   const reason = forcedReason(answer.reason);
   orderSessionOut(tx, { username, sessionId, reason, detail: answer.reason });
 }

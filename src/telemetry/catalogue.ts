@@ -5,6 +5,8 @@
 export interface Metric {
   readonly unit: string;
   readonly description: string;
+  /** The names of its attributes, where it has some; a counter's are those of its series. */
+  readonly labels?: readonly string[];
 }
 
 export interface Counter extends Metric {
@@ -79,11 +81,13 @@ export type CounterName = keyof typeof COUNTERS;
 export const HISTOGRAMS = {
   'ocserv.hook.duration': {
     unit: 's',
+    labels: ['reason'],
     description:
       "From the start of the hook's process until what it decided or recorded was written, by REASON",
   },
   'ocserv.portal.call.duration': {
     unit: 's',
+    labels: ['rpc', 'grpc_code'],
     description: 'Calls to the portal, connecting and retries included, by rpc and by what they ended with',
   },
 } as const satisfies Readonly<Record<string, Metric>>;
@@ -119,6 +123,7 @@ export const GAUGES = {
   },
   'ocserv.certificate.expiry_timestamp_seconds': {
     unit: 's',
+    labels: ['certificate'],
     description:
       'When a certificate expires, by whose it is: agent and ca as their files say, portal as it was last met',
   },
@@ -136,6 +141,7 @@ export const GAUGES = {
   },
   'ocserv.agent.info': {
     unit: '',
+    labels: ['version', 'instance_id'],
     description: 'Always 1: the version, and which state the counters are of',
   },
 } as const satisfies Readonly<Record<string, Metric>>;
