@@ -1,15 +1,18 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
-import { ConfigError, configFile, loadConfig, UnreadableConfig } from '../config/load.ts';
-import { type Config, isField, SCHEMA, type Table } from '../config/schema.ts';
+import { configFile } from '../config/load.ts';
+import { isField, SCHEMA, type Table } from '../config/schema.ts';
+import { examine, type Problem } from '../doctor/configuration.ts';
 import { CommandFailed, configOf, type GlobalOptions } from './context.ts';
 import { paint, print, printJson } from './output.ts';
 
 /** `{ file, valid, errors: […], warnings: […] }`. Exit 0 valid, 1 not, 2 when there is nothing that can be read. */
 export async function check(options: GlobalOptions): Promise<number> {
   const file = configFile(options.config);
-  const { errors, warnings } = await examine(file);
+  const examined = await examine(file);
+  const errors = examined.errors.map(inOneLine);
+  const warnings = examined.warnings.map(inOneLine);
   if (options.json) await printJson({ file, valid: errors.length === 0, errors, warnings });
   else {
     for (const warning of warnings) await print(`${paint('yellow', 'warning')}: ${warning}`);
@@ -21,29 +24,8 @@ export async function check(options: GlobalOptions): Promise<number> {
   return errors.length === 0 ? 0 : 1;
 }
 
-async function examine(file: string): Promise<{ errors: readonly string[]; warnings: readonly string[] }> {
-  try {
-    const config = await loadConfig(file);
-    const files = await tlsFiles(config);
-    return { errors: files.errors, warnings: [...readableByAll(file, 'chmod 0640 it'), ...files.warnings] };
-  } catch (error) {
-    if (error instanceof UnreadableConfig || !(error instanceof ConfigError)) throw error;
-    return { errors: error.problems, warnings: [] };
-  }
-}
-
-/** What portal.tls names must be there and go together, or no connect will ever reach the portal. */
-async function tlsFiles({ portal: { tls } }: Config): Promise<{ errors: string[]; warnings: string[] }> {
-  if (!tls.enabled)
-    return { errors: [], warnings: ['portal.tls.enabled = false: decisions travel in the clear'] };
-  const { tlsFaults } = await import('../portal/credentials.ts');
-  const errors = tlsFaults(tls).map(({ detail, cure }) => `${detail}; ${cure}`);
-  return { errors, warnings: tls.key_file === '' ? [] : readableByAll(tls.key_file, 'chmod 0600 it') };
-}
-
-function readableByAll(file: string, cure: string): string[] {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  return stat !== undefined && (stat.mode & 0o004) !== 0 ? [`${file} can be read by everybody; ${cure}`] : [];
+function inOneLine({ what, cure }: Problem): string {
+  return cure === '' ? what : `${what}; ${cure}`;
 }
 
 /** The effective configuration, defaults filled in, as TOML or JSON. Secrets are masked. */

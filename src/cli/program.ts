@@ -7,6 +7,7 @@ import * as breakerCommand from './breaker.ts';
 import * as cacheCommand from './cache.ts';
 import * as configCommand from './config.ts';
 import { CommandFailed, type GlobalOptions } from './context.ts';
+import { doctor } from './doctor.ts';
 import * as eventsCommand from './events.ts';
 import { maintain } from './maintain.ts';
 import * as metricsCommand from './metrics.ts';
@@ -30,6 +31,7 @@ Examples:
   ocagent-hook auth --user alice --client-ip 192.0.2.7 what a connect of alice would get now
   ocagent-hook status                                  breaker, cache, sessions and portal at a glance
   ocagent-hook cache invalidate --user alice           ask the portal anew at the next connect
+  ocagent-hook doctor                                  check the whole installation, with cures
   ocagent-hook events status                           what the portal has not been told yet
   ocagent-hook maintain --quiet                        all periodic work, for cron: every minute
 
@@ -203,6 +205,10 @@ function build(done: (exitCode: number) => void): Command {
   command(config, 'check', 'name every error with its line and its cure', configCommand.check);
   command(config, 'show', 'print what is in force, defaults filled in, secrets masked', configCommand.show);
   command(config, 'init', 'write the documented example to start from', configCommand.init);
+
+  command(program, 'doctor', 'check the whole installation, with a cure for each finding', doctor, (of) =>
+    of.option('--ocserv-conf <file>', 'ocserv.conf, where it is not found by itself'),
+  );
 
   command(
     program,
