@@ -9,7 +9,8 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const only = process.argv.slice(2);
 
-const STORMS = 'test/integration/{storm,events,events-trouble,kill-campaign}.test.ts';
+const STORMS =
+  'test/integration/{storm,events,events-trouble,kill-campaign,metrics-storm,metrics-killed}.test.ts';
 
 let failed = false;
 for (const { suite, files: pattern, exclude, concurrency } of [

@@ -50,7 +50,7 @@ interface Found {
   readonly waiting: number;
 }
 
-function told(kind: string, installation: Installation): string {
+export function told(kind: string, installation: Installation): string {
   const { otherwise, drains, waiting } = installation.query<Found>(
     `SELECT (SELECT count(*) FROM session WHERE ended_wall IS NOT NULL AND source <> 'cache') AS otherwise,
        (SELECT term FROM drain) AS drains, (SELECT count(*) FROM event) AS waiting`,
@@ -64,7 +64,7 @@ function hook({ configFile }: Installation, env: Readonly<Record<string, string>
   return timed([HOOK], { OCAGENT_CONFIG: configFile, USERNAME: 'alice', GROUPNAME: 'staff', ...env });
 }
 
-function connect(installation: Installation, round: number): Promise<number> {
+export function connect(installation: Installation, round: number): Promise<number> {
   return hook(installation, { REASON: 'connect', ID: `${round + 1}`, IP_REAL: '198.51.100.7' });
 }
 

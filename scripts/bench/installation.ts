@@ -6,7 +6,12 @@ import type { CertificateFiles } from '../portal/certificates.ts';
 /** A configuration with a state of its own. */
 export interface Installation {
   readonly configFile: string;
-  configure(options: { readonly portal: string; readonly events: boolean }): void;
+  configure(options: {
+    readonly portal: string;
+    readonly events: boolean;
+    /** TOML of the table [telemetry]; default: none. */
+    readonly telemetry?: string;
+  }): void;
   /** The first row that the state has for it. */
   query<T>(sql: string): T;
 }
@@ -18,7 +23,7 @@ export function install(folder: string, { ca, agentCertificate, agentKey }: Cert
   mkdirSync(join(folder, 'state'), { recursive: true, mode: 0o700 });
   return {
     configFile,
-    configure({ portal, events }) {
+    configure({ portal, events, telemetry }) {
       writeFileSync(
         configFile,
         `[portal]
@@ -32,7 +37,7 @@ path = "${state}"
 [resilience.cache]
 ttl = "1h"
 stale_ttl = "1h"
-${events ? '' : '[events]\nenabled = false\n'}`,
+${events ? '' : '[events]\nenabled = false\n'}${telemetry === undefined ? '' : `[telemetry]\n${telemetry}\n`}`,
         { mode: 0o600 },
       );
     },

@@ -1,6 +1,6 @@
 /**
  * What the hook's ways cost, side by side in one run: `node scripts/bench/main.ts [rounds]`. Whole processes as ratios to an
- * empty script, where a drain is best started from, and how fast it delivers.
+ * empty script, these again beside a collector in trouble, where a drain is best started from, and how fast it delivers.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,6 +11,7 @@ import { hookBench } from './hooks.ts';
 import { launchBench } from './launch.ts';
 import { interleave, printRatios, type Row, timed } from './measure.ts';
 import { startBenchPortal } from './portal.ts';
+import { telemetryBench } from './telemetry.ts';
 import { endProcesses, openWorkplace } from './workplace.ts';
 
 const rounds = Number(process.argv[2] ?? 40);
@@ -35,6 +36,16 @@ try {
     printRatios(await interleave([empty, ...hooks.rows], rounds));
     for (const line of hooks.aftermath()) console.log(`  ${line}`);
     endProcesses(join(folder, 'hooks'));
+
+    console.log('\nwith a collector in trouble');
+    const telemetry = await telemetryBench(join(folder, 'telemetry'), certificates, portal.address);
+    try {
+      printRatios(await interleave([empty, ...telemetry.rows], rounds));
+      for (const line of telemetry.aftermath()) console.log(`  ${line}`);
+    } finally {
+      endProcesses(join(folder, 'telemetry'));
+      telemetry.end();
+    }
 
     console.log('\nwhere the drain is started from');
     const launch = launchBench(join(folder, 'launch'));

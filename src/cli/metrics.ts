@@ -1,5 +1,6 @@
 import { closeSync, fchmodSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { shownUrl } from '../config/endpoint.ts';
 import { BUCKETS } from '../telemetry/catalogue.ts';
 import { exportMetrics } from '../telemetry/export.ts';
 import { type Snapshot, takeSnapshot } from '../telemetry/snapshot.ts';
@@ -15,6 +16,11 @@ export interface ShowOptions extends GlobalOptions {
 export async function show(options: ShowOptions): Promise<number> {
   const config = await configOf(options);
   const state = await stateOf(config);
+  if (!state.isThere) {
+    throw new CommandFailed(
+      `there is nothing to show yet: the first hook, or ocagent-hook maintain, makes ${config.state.path}`,
+    );
+  }
   const snapshot = await state.read((tx) => takeSnapshot(tx, config));
   const text = options.json || options.format === 'json' ? json(snapshot) : await prometheus(snapshot);
   if (options.output === undefined) await print(text);
@@ -67,10 +73,11 @@ function json({ createdAt, takenAt, instanceId, version, counters, histograms, g
 
 /** Whoever reads the file sees the old text or the new one, never a part: node_exporter reads whenever it is scraped. */
 function replace(file: string, text: string): void {
-  // Not *.prom, which node_exporter would read.
-  const aside = join(dirname(file), `.${basename(file)}.${process.pid}.tmp`);
+  let aside: string | null = null;
   try {
-    if (lstatSync(file, { throwIfNoEntry: false })?.isDirectory()) throw new Error('it is a folder');
+    mustBeReplaceable(file);
+    // Not *.prom, which node_exporter would read.
+    aside = join(dirname(file), `.${basename(file)}.${process.pid}.tmp`);
     // One that a killed process of the same id left is nobody's.
     rmSync(aside, { force: true });
     // The folder may be another user's: what is written, and made readable for node_exporter, must be this very file, not what the
@@ -84,10 +91,30 @@ function replace(file: string, text: string): void {
     }
     renameSync(aside, file);
   } catch (error) {
-    rmSync(aside, { force: true });
+    if (aside !== null) remove(aside);
     throw new CommandFailed(
-      `${file} cannot be written: ${(error as Error).message}; see that its folder exists and can be written`,
+      `${file} cannot be written: ${(error as Error).message}; see its folder, and the free space there`,
     );
+  }
+}
+
+/**
+ * Only what has content that could be replaced. A link could lead to a device (/dev/stdout), and in a folder of another user's to
+ * wherever he likes.
+ */
+function mustBeReplaceable(file: string): void {
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined || stat.isFile()) return;
+  throw new Error(
+    stat.isSymbolicLink() ? 'it is a symbolic link: name the file itself' : 'it is no regular file',
+  );
+}
+
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // It could not be made either.
   }
 }
 
@@ -99,7 +126,7 @@ export async function exportNow(options: GlobalOptions): Promise<number> {
   const state = await stateOf(config, { create: true });
   const result = await exportMetrics(config, state, 0);
   const error = 'why' in result ? result.why : null;
-  const where = endpoint.replace(/\/\/[^/@]*@/, '//***@');
+  const where = shownUrl(endpoint);
   if (options.json) await printJson({ exported: result.kind === 'sent', endpoint: where, error });
   else if (error !== null) {
     await print(`${paint('red', 'not exported')} to ${where}: ${visible(error)}`);

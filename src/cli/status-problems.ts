@@ -9,6 +9,9 @@ export interface Problem {
   readonly cure: string;
 }
 
+/** Seconds that clocks and roundings may differ by; what is further in the future was noted by a clock that was set back. */
+const FUTURE_SECONDS = 60;
+
 /** What is wrong, the worst first. */
 export function problemsOf(seen: Figures): Problem[] {
   const { mode, fail_mode, breaker, events, drain, portal, maintain, telemetry } = seen;
@@ -41,7 +44,7 @@ export function problemsOf(seen: Figures): Problem[] {
   }
   if (isNewer(portal.last_error_at, portal.last_success_at)) {
     warning(
-      `the portal failed ${roughly(since(portal.last_error_at))} ago, and has not answered since: ${portal.last_error}`,
+      `the portal failed ${roughly(Math.max(0, since(portal.last_error_at)))} ago, and has not answered since: ${portal.last_error}`,
       'ocagent-hook doctor finds the cause',
     );
   }
@@ -57,11 +60,14 @@ export function problemsOf(seen: Figures): Problem[] {
       'see ocagent-hook events status; ocagent-hook events flush tries all of them now',
     );
   }
-  if (since(maintain.last_run_at) > LATE_MAINTAIN_SECONDS) {
+  const sinceMaintain = since(maintain.last_run_at);
+  if (sinceMaintain > LATE_MAINTAIN_SECONDS || sinceMaintain < -FUTURE_SECONDS) {
     warning(
       maintain.last_run_at === null
         ? 'maintain has never run: no traffic is reported, and nothing is cleaned up'
-        : `maintain last ran ${roughly(since(maintain.last_run_at))} ago`,
+        : sinceMaintain < 0
+          ? `maintain last ran in the future (${maintain.last_run_at}): this machine's clock was set back`
+          : `maintain last ran ${roughly(sinceMaintain)} ago`,
       'let cron or a timer run ocagent-hook maintain --quiet every minute',
     );
   }
@@ -72,7 +78,7 @@ export function problemsOf(seen: Figures): Problem[] {
     isNewer(telemetry.last_error_at, telemetry.last_success_at)
   ) {
     warning(
-      `the metrics have not been exported for ${roughly(since(telemetry.last_success_at))}: ${telemetry.last_error}`,
+      `the metrics have not been exported for ${roughly(Math.max(0, since(telemetry.last_success_at)))}: ${telemetry.last_error}`,
       'see telemetry.endpoint and the collector',
     );
   }

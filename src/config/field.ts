@@ -1,4 +1,5 @@
 import { formatDuration, parseDuration } from './duration.ts';
+import { isEndpoint, isHeader, shownUrl } from './endpoint.ts';
 
 /** What a value of the file must be. `accepts` completes the sentence "accepted: …". */
 export interface Field<T> {
@@ -24,15 +25,14 @@ export function text(initial: string): Field<string> {
   };
 }
 
-/** An http(s) URL. What it holds of a name and a password is never shown. */
+/** An http(s) URL. What it holds of secrets is never shown. */
 export function url(initial: string): Field<string> {
   return {
     accepts: 'a URL, such as "http://127.0.0.1:4318/v1/metrics"',
     initial,
     secret: true,
-    read: (raw) =>
-      typeof raw === 'string' && /^https?:\/\/[^\s/]+/.test(raw) && URL.canParse(raw) ? raw : undefined,
-    show: (value) => value.replace(/^(https?:\/\/)[^/]*@/, '$1***@'),
+    read: (raw) => (typeof raw === 'string' && isEndpoint(raw) ? raw : undefined),
+    show: shownUrl,
   };
 }
 
@@ -92,11 +92,12 @@ export function texts(initial: readonly string[]): Field<readonly string[]> {
 /** Header names and their values. The values can be credentials, so they are never shown. */
 export function secrets(initial: Readonly<Record<string, string>>): Field<Readonly<Record<string, string>>> {
   return {
-    accepts: 'a table of strings, such as { authorization = "Bearer …" }',
+    accepts: 'a table of HTTP headers, such as { authorization = "Bearer …" }',
     initial,
     secret: true,
     read: (raw) =>
-      isTable(raw) && Object.values(raw).every((value) => typeof value === 'string')
+      isTable(raw) &&
+      Object.entries(raw).every(([name, value]) => typeof value === 'string' && isHeader(name, value))
         ? (raw as Record<string, string>)
         : undefined,
     show: (value) => Object.fromEntries(Object.keys(value).map((name) => [name, '***'])),

@@ -7,7 +7,7 @@ import type { Log } from '../log/log.ts';
 import { countCall } from '../policy/settle.ts';
 import type { Failure } from '../policy/types.ts';
 import type { SessionCalls, Validated } from '../portal/session-calls.ts';
-import { noteContact } from '../state/contact.ts';
+import { isPortalAway, noteContact } from '../state/contact.ts';
 import type { LiveSession } from '../state/live-sessions.ts';
 import { orderSessionOut } from '../state/orders.ts';
 import type { State } from '../state/state.ts';
@@ -32,13 +32,15 @@ export async function validateSessions(
   const failures: Failure[] = [];
   let invalid = 0;
   let asked = 0;
-  if (sessions.length === 0) return { invalid, problems: [] };
+  if (sessions.length === 0 && !(await state.read(isPortalAway))) return { invalid, problems: [] };
   if (await state.read((tx) => isBreakerOpen(tx, config))) {
-    return { invalid, problems: ['the portal was not asked: the circuit breaker is open'] };
+    const unasked = sessions.length === 0 ? [] : ['the portal was not asked: the circuit breaker is open'];
+    return { invalid, problems: unasked };
   }
   const { sessionCalls } = await import('../portal/session-calls.ts');
   const calls = sessionCalls(config, noteCertificate(state));
   try {
+    if (sessions.length === 0) await askNobody(calls, state);
     // One at a time until the portal has answered, and again after it has failed to.
     for (let strikes = 0, width = 1; asked < sessions.length && strikes < STRIKES; ) {
       const part = sessions.slice(asked, asked + width);
@@ -71,6 +73,15 @@ function summary(failures: readonly Failure[], unasked: number): string[] {
   return [`${left} session(s) could not be validated: ${describe(first)}${cure === '' ? '' : `; ${cure}`}`];
 }
 
+/**
+ * While nobody is connected nobody asks the portal, and its last error would stand, and alarm people, for as long as that. So it
+ * is asked about a session that no portal can have: any answer will do.
+ */
+async function askNobody(calls: SessionCalls, state: State): Promise<void> {
+  const answer = await calls.validate({ username: '', sessionId: '0-0', clientIp: '', vhost: null });
+  await state.step((tx) => noteAnswer(tx, answer));
+}
+
 interface Asked {
   readonly session: LiveSession;
   readonly answer: Validated;
@@ -82,16 +93,17 @@ async function askAbout(session: LiveSession, calls: SessionCalls): Promise<Aske
 }
 
 function settleAnswer(tx: Transaction, { sessionId, username }: LiveSession, answer: Validated): void {
-  countCall(tx, answer.call);
-  if ('failure' in answer) {
-    // What is wrong here says nothing of the portal.
-    if (answer.failure.code !== 'LOCAL') noteContact(tx, describe(answer.failure));
-    return;
-  }
-  noteContact(tx, null);
-  if (!answer.mustEnd) return;
+  noteAnswer(tx, answer);
+  if ('failure' in answer || !answer.mustEnd) return;
   const reason = forcedReason(answer.reason);
   orderSessionOut(tx, { username, sessionId, reason, detail: answer.reason });
+}
+
+function noteAnswer(tx: Transaction, answer: Validated): void {
+  countCall(tx, answer.call);
+  // That a request is not acceptable is an answer; what is wrong on this machine says nothing of the portal.
+  if (!('failure' in answer) || answer.failure.code === 'INVALID_ARGUMENT') noteContact(tx, null);
+  else if (answer.failure.code !== 'LOCAL') noteContact(tx, describe(answer.failure));
 }
 
 function isInvalid(answer: Validated): boolean {

@@ -36,6 +36,12 @@ export function loadContact(tx: Transaction): PortalContact {
   };
 }
 
+/** Its last word was an error. */
+export function isPortalAway(tx: Transaction): boolean {
+  const { lastSuccess, lastError } = contactTimes(tx);
+  return lastError !== null && lastError > (lastSuccess ?? 0);
+}
+
 /** The portal's certificate as a connection met it: when it expires. */
 export function notePortalCertificate(tx: Transaction, expires: Date): void {
   tx.write('UPDATE portal_contact SET certificate_expires = ? WHERE id = 1', expires.getTime());

@@ -58,6 +58,11 @@ export class State {
     this.#identity = identity;
   }
 
+  /** Whether there is a file; without one this is an empty state in memory, which ends with this process. */
+  get isThere(): boolean {
+    return !this.#db.memory;
+  }
+
   /**
    * Opens the state, creating it or bringing it forward where needed. A corrupt one is set aside and begun anew.
    * @throws {StateUnusable} when it is missing, foreign, newer, locked for longer than the patience, or unreadable.

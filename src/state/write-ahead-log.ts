@@ -19,10 +19,19 @@ export function emptyLog(
   try {
     const size = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
     if (size <= checkpointPages * FRAME) return;
-    // It holds the write lock while it waits for readers: so it does not wait.
+    // Copying and syncing, which a slow disk makes long, go without the write lock; what is left then takes no time under it.
+    const [{ log, checkpointed } = { log: 0, checkpointed: -1 }] = db.pragma('wal_checkpoint(PASSIVE)') as {
+      log: number;
+      checkpointed: number;
+    }[];
+    if (log !== checkpointed) return;
+    // It holds the lock while it waits for readers: so it does not wait.
     db.pragma('busy_timeout = 0');
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    db.pragma(`busy_timeout = ${SLICE_MS}`);
+    try {
+      db.pragma('wal_checkpoint(TRUNCATE)');
+    } finally {
+      db.pragma(`busy_timeout = ${SLICE_MS}`);
+    }
   } catch {
     // The next step meets whatever is wrong.
   }

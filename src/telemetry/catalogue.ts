@@ -5,7 +5,7 @@
 export interface Metric {
   readonly unit: string;
   readonly description: string;
-  /** The names of its attributes, where it has some; a counter's are those of its series. */
+  /** The names of its attributes, where it has some and no series are known beforehand. */
   readonly labels?: readonly string[];
 }
 
@@ -81,16 +81,24 @@ export type CounterName = keyof typeof COUNTERS;
 export const HISTOGRAMS = {
   'ocserv.hook.duration': {
     unit: 's',
-    labels: ['reason'],
     description:
       "From the start of the hook's process until what it decided or recorded was written, by REASON",
+    series: [{ reason: 'connect' }, { reason: 'disconnect' }, { reason: 'host-update' }],
   },
   'ocserv.portal.call.duration': {
     unit: 's',
-    labels: ['rpc', 'grpc_code'],
     description: 'Calls to the portal, connecting and retries included, by rpc and by what they ended with',
+    series: [
+      { rpc: 'CheckPolicy', grpc_code: 'OK' },
+      { rpc: 'CheckPolicy', grpc_code: 'UNAVAILABLE' },
+      { rpc: 'CheckPolicy', grpc_code: 'DEADLINE_EXCEEDED' },
+      { rpc: 'ReportConnect', grpc_code: 'OK' },
+      { rpc: 'ReportDisconnect', grpc_code: 'OK' },
+      { rpc: 'ReportSessionUpdate', grpc_code: 'OK' },
+      { rpc: 'ValidateSession', grpc_code: 'OK' },
+    ],
   },
-} as const satisfies Readonly<Record<string, Metric>>;
+} as const satisfies Readonly<Record<string, Counter>>;
 
 export type HistogramName = keyof typeof HISTOGRAMS;
 

@@ -13,7 +13,7 @@ export type Exported =
   /** `before`: how it had gone so far. */
   | { readonly kind: 'failed'; readonly why: string; readonly before: ExportStatus };
 
-/** An export that takes this much longer than `telemetry.timeout` is one whose process was stopped. */
+/** An export takes `telemetry.timeout` at most; one that is this much later is one whose process was stopped. */
 const MARGIN_MS = 5_000;
 
 /**
@@ -24,13 +24,18 @@ const MARGIN_MS = 5_000;
  */
 export async function exportMetrics(config: Config, state: State, interval: number): Promise<Exported> {
   const { timeout } = config.telemetry;
+  // A state that is not there has counted nothing, and has no identity.
+  if (!state.isThere) return { kind: 'not due' };
   const before = await state.read(exportStatus);
   const mine = await state.step((tx) => takeExportTurn(tx, interval, timeout + MARGIN_MS));
   if (state.unrecorded !== null) {
     return { kind: 'failed', why: `the state cannot be written: ${state.unrecorded}`, before };
   }
   if (!mine) return { kind: 'not due' };
-  const { error, refused } = await attempt(config, state);
+  const { error, refused } = await attempt(config, state).catch((error: Error) => ({
+    error: error.message,
+    refused: false,
+  }));
   await state.step((tx) => endExportTurn(tx, error));
   if (error === null) return { kind: 'sent' };
   if (refused && before.lastSuccess === null) return { kind: 'no collector', why: error };
@@ -39,13 +44,14 @@ export async function exportMetrics(config: Config, state: State, interval: numb
 
 async function attempt(config: Config, state: State): Promise<{ error: string | null; refused: boolean }> {
   const { endpoint, timeout } = config.telemetry;
+  const end = performance.now() + timeout;
   // The library would take the whole timeout to see that nobody listens, and 40 ms of processor time to be loaded.
   const closed = await knock(new URL(endpoint), timeout);
   if (closed !== null) return { error: closed.why, refused: closed.code === 'ECONNREFUSED' };
   // Read once it is this process' turn, so that what arrives later is never older.
   const snapshot = await state.read((tx) => takeSnapshot(tx, config));
   const { send } = await import('./send.ts');
-  return { error: await send(snapshot, config), refused: false };
+  return { error: await send(snapshot, config.telemetry, end - performance.now()), refused: false };
 }
 
 /** @returns null when somebody listens there. */

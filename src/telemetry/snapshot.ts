@@ -13,6 +13,7 @@ import { liveSessionCount } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
 import {
   type Attributes,
+  BUCKETS,
   COUNTERS,
   type Counter,
   type CounterName,
@@ -54,6 +55,8 @@ export interface Snapshot {
   readonly gauges: readonly Measured<GaugeName, Point>[];
 }
 
+const NOTHING_OBSERVED = { buckets: [...BUCKETS, Number.POSITIVE_INFINITY].map(() => 0), sum: 0 };
+
 export function takeSnapshot(tx: Transaction, config: Config): Snapshot {
   const { createdAt, instanceId } = originOf(tx);
   const version = process.env['OCAGENT_VERSION'] ?? '0.0.0';
@@ -62,22 +65,26 @@ export function takeSnapshot(tx: Transaction, config: Config): Snapshot {
     ...origin,
     counters: namesOf(COUNTERS).map((name) => ({
       ...describe(name, COUNTERS[name]),
-      points: withZeros(COUNTERS[name], counted(tx, name)),
+      points: withZeros(COUNTERS[name], { value: 0 }, counted(tx, name)),
     })),
     histograms: namesOf(HISTOGRAMS).map((name) => ({
       ...describe(name, HISTOGRAMS[name]),
-      points: observed(tx, name),
+      points: withZeros(HISTOGRAMS[name], NOTHING_OBSERVED, observed(tx, name)),
     })),
     gauges: gauges(tx, config, origin),
   };
 }
 
 /** Every series that is known beforehand, and what was counted besides. */
-function withZeros({ series }: Counter, found: readonly Point[]): Point[] {
+function withZeros<P extends { readonly attributes: Attributes }>(
+  { series }: Counter,
+  zero: Omit<P, 'attributes'>,
+  found: readonly P[],
+): P[] {
   const sorted = (attributes: Attributes): Attributes =>
     Object.fromEntries(Object.entries(attributes).sort());
-  const all = [...series.map((attributes) => ({ attributes, value: 0 })), ...found];
-  const points = all.map(({ attributes, value }) => ({ attributes: sorted(attributes), value }));
+  const zeros = series.map((attributes) => ({ ...zero, attributes }) as P);
+  const points = [...zeros, ...found].map((point) => ({ ...point, attributes: sorted(point.attributes) }));
   // What was counted comes later, and takes the place of its zero.
   return [...new Map(points.map((point) => [JSON.stringify(point.attributes), point])).values()];
 }

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive } from '../../src/state/process.ts';
 import type { Agent } from './agent.ts';
@@ -24,4 +25,10 @@ export async function gone(agent: Agent): Promise<void> {
 /** How many events the portal has not taken, failed ones not counted. */
 export function pending(agent: Agent): number {
   return agent.query<{ pending: number }>('SELECT pending FROM event_size')[0]?.pending ?? 0;
+}
+
+/** All that was written to stderr, a drain's lines too, which come after its hook has ended. */
+export function stderrOf({ folder }: Agent): string {
+  const files = readdirSync(folder).filter((name) => name.startsWith('stderr-'));
+  return files.map((name) => readFileSync(join(folder, name), 'utf8')).join('');
 }

@@ -5,6 +5,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { CONNECT, LAUNCHER } from './agent.ts';
+import { gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 
 describe('the log', () => {
@@ -89,9 +90,58 @@ describe('the log', () => {
     const { stderr } = await agent.connect('bob');
     assert.match(
       stderr,
-      /^\S+Z WARN|INFO {2}connect denied allowed=false source=portal reason=no username=bob groupname=staff client_ip=198\.51\.100\.7 /,
+      new RegExp(
+        [
+          /^\S+Z INFO {2}connect denied username=bob client_ip=198\.51\.100\.7 allowed=false source=portal reason=no/,
+          / groupname=staff cache\.state=miss breaker=closed fail_mode=stale duration_ms=[\d.]+/,
+          / session_id=4711-\d+ vhost=default vpn_ip=10\.200\.63\.50 device=vpn0\n$/,
+        ]
+          .map(({ source }) => source)
+          .join(''),
+      ),
     );
     assert.equal(stderr.trimEnd().split('\n').length, 1);
+  });
+
+  test('names each session as the portal knows it, from its connect to its end', async () => {
+    await using agent = await fixture.install('[events]\n[log]\nlevel = "debug"');
+    const sessions = [];
+    for (const [i, more] of [{}, { IP_REAL: '198.51.100.8' }, {}].entries()) {
+      const own = { ID: `${100 + i}`, ...more };
+      const connect = await agent.connect('alice', own);
+      const update = await agent.hook({ ...CONNECT, ...own, REASON: 'host-update', USERNAME: 'alice' });
+      const end = await agent.disconnect('alice', { ...own, STATS_BYTES_IN: '1', STATS_DURATION: '2' });
+      const update_line = update.log.find(({ msg }) => msg === 'host-update recorded');
+      const end_line = end.log.find(({ msg }) => msg === 'disconnect recorded');
+      sessions.push([connect.decision, update_line, end_line].map((line) => String(line?.['session_id'])));
+    }
+    await fixture.portal.answered(3, 'ReportDisconnect');
+    for (const [i, ids] of sessions.entries()) {
+      assert.match(ids[0] ?? '', new RegExp(`^10${i}-\\d{10}$`));
+      assert.equal(new Set(ids).size, 1, ids.join());
+    }
+    const ids = sessions.map(([id]) => id);
+    const heard = (rpc: 'CheckPolicy' | 'ReportConnect' | 'ReportDisconnect') =>
+      fixture.portal.callsOf(rpc).map(({ request }) => request.sessionId);
+    // The third was answered from the cache.
+    assert.deepEqual(heard('CheckPolicy'), ids.slice(0, 2));
+    assert.deepEqual(heard('ReportConnect').sort(), ids);
+    assert.deepEqual(heard('ReportDisconnect').sort(), ids);
+    await gone(agent);
+    const told = stderrOf(agent)
+      .split('\n')
+      .filter((line) => line.includes('"event delivered"'))
+      .map((line) => String((JSON.parse(line) as Record<string, unknown>)['session_id']));
+    assert.deepEqual(told.sort(), [...ids, ...ids].sort());
+  });
+
+  test('names the session in whatever else it says of it', async () => {
+    await using agent = await fixture.install();
+    await fixture.portal.stop();
+    const { log, decision } = await agent.connect('alice');
+    const failed = log.find(({ msg }) => msg === 'the portal could not be asked');
+    assert.match(String(failed?.['session_id']), /^4711-\d{10}$/);
+    assert.equal(failed?.['session_id'], decision?.['session_id']);
   });
 
   test('escapes whatever a client chose as its name', async () => {

@@ -39,7 +39,7 @@ describe('ocagent-hook maintain', () => {
     const parts = first.stdout.trim().split('\n');
     assert.deepEqual(
       parts.map((line) => line.split(':')[0]),
-      ['cleanup', 'retention', 'salvage', 'events', 'sessions'],
+      ['cleanup', 'retention', 'salvage', 'events', 'sessions', 'export'],
     );
     assert.match(first.stdout, /events: +1 delivered, 0 pending/);
     const quiet = await agent.command('maintain', '--quiet');
@@ -207,6 +207,24 @@ describe('ocagent-hook sessions sync', () => {
     assert.equal(report.problems.length, 1);
     assert.match(report.problems[0], /^20 session\(s\) could not be validated: INTERNAL/);
     assert.equal(fixture.portal.callsOf('ValidateSession').length, 3);
+  });
+
+  test('asks a portal whose last word was an error whether it is back, although nobody is connected', async () => {
+    await using agent = await fixture.install();
+    configure(agent, fixture, standIn(agent, `echo '[]'`));
+    await fixture.portal.setPolicy({ users: { alice: { error: 'INTERNAL' } }, default: { allowed: true } });
+    const isAway = async (): Promise<boolean> => {
+      const { portal } = JSON.parse((await agent.command('status', '--json')).stdout);
+      return Date.parse(portal.last_error_at ?? 0) > Date.parse(portal.last_success_at ?? 0);
+    };
+    await agent.command('sessions', 'sync');
+    assert.equal(fixture.portal.callsOf('ValidateSession').length, 0, 'nothing to ask about');
+    await agent.connect('alice');
+    assert.ok(await isAway());
+    assert.equal((await agent.command('sessions', 'sync')).code, 0);
+    assert.ok(!(await isAway()));
+    await agent.command('sessions', 'sync');
+    assert.equal(fixture.portal.callsOf('ValidateSession').length, 1, 'and no more, once it is');
   });
 
   test('ends many sessions by the order of the portal with one list, and few calls of occtl at once', async () => {

@@ -15,9 +15,12 @@ function mountsWork(): boolean {
 }
 
 /** A small file system of its own in that folder, until it is disposed of. */
-export function mountTmpfs(folder: string): AsyncDisposable {
+export function mountTmpfs(folder: string): AsyncDisposable & { readOnly(): void } {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k,mode=0700', 'tmpfs', folder]);
   return {
+    readOnly() {
+      execFileSync('mount', ['-o', 'remount,ro', folder]);
+    },
     async [Symbol.asyncDispose]() {
       execFileSync('umount', ['-l', folder]);
     },

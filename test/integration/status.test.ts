@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import Database from 'better-sqlite3';
 import { type Agent, LAUNCHER } from './agent.ts';
 import { withPortal } from './fixture.ts';
 
@@ -20,6 +21,7 @@ function watching(agent: Agent, on: 'terminal' | 'pipe') {
     shown += chunk.toString();
   });
   return {
+    pid: child.pid,
     /** Resolves once it shows `words` after what has been waited for before. */
     async shows(words: RegExp): Promise<string> {
       for (;;) {
@@ -97,6 +99,21 @@ describe('status', () => {
     const page = await watch.shows(/sessions: +2 live/);
     assert.ok(!page.includes('\x1b'), 'no colours, no cursor where there is no terminal');
     assert.equal((await watch.interrupt()).code, 0);
+  });
+
+  test('--watch keeps no file open for each look at a state that it cannot use', async () => {
+    await using agent = await fixture.install();
+    await agent.connect('alice');
+    const db = new Database(agent.state);
+    db.pragma('user_version = 99');
+    db.close();
+    const watch = watching(agent, 'pipe');
+    const open = (): number => readdirSync(`/proc/${watch.pid}/fd`).length;
+    await watch.shows(/schema version 99/);
+    const before = open();
+    for (let look = 0; look < 5; look++) await watch.shows(/schema version 99/);
+    assert.equal(open(), before);
+    await watch.interrupt();
   });
 
   test('--watch is not for machines, and wants seconds', async () => {

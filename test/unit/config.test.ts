@@ -163,7 +163,7 @@ deadline = "1h"
     const problems = await problemsOf(t, `${PORTAL}[telemetry]\nheaders = { a = "geheim", b = 5 }`);
     assert.match(
       problems.join(),
-      /telemetry\.headers: cannot use what is given; accepted: a table of strings/,
+      /telemetry\.headers: cannot use what is given; accepted: a table of HTTP headers/,
     );
     assert.doesNotMatch(problems.join(), /geheim/);
   });

@@ -27,8 +27,8 @@ describe('doc/metrics.md', () => {
     assert.deepEqual(Object.fromEntries([...kinds].sort()), Object.fromEntries([...expected].sort()));
   });
 
-  test('names the labels of every counter', () => {
-    for (const [name, { series }] of Object.entries(COUNTERS)) {
+  test('names the labels of every counter and histogram', () => {
+    for (const [name, { series }] of Object.entries({ ...COUNTERS, ...HISTOGRAMS })) {
       const documented = named.find((row) => row.name === name)?.labels;
       assert.deepEqual(documented?.sort(), Object.keys(series[0] ?? {}).sort(), name);
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { jsonLine, textLine } from '../../src/log/line.ts';
+import { jsonLine, priorityOf, textLine } from '../../src/log/line.ts';
 
 const TIME = new Date(Date.UTC(2026, 10, 23, 9, 20, 0, 7));
 
@@ -92,6 +92,42 @@ describe('a line of text', () => {
     );
   });
 
+  test('says first whom it is about, then the rest in the order given', () => {
+    const fields = {
+      allowed: false,
+      reason: 'no',
+      client_ip: '192.0.2.1',
+      username: 'bob',
+      vhost: 'default',
+    };
+    assert.equal(
+      textLine(TIME, 'info', 'connect denied', fields),
+      '2026-11-23T09:20:00.007Z INFO  connect denied username=bob client_ip=192.0.2.1 allowed=false reason=no ' +
+        'vhost=default\n',
+    );
+    assert.match(textLine(TIME, 'info', 'x', { why: 'y' }), /INFO {2}x why=y\n$/);
+  });
+
+  test('has a table within it flattened, its empty fields left out like any', () => {
+    const cache = { state: 'stale', age_seconds: 12.5, by: '', since: null, at: undefined, keys: [] };
+    assert.equal(
+      textLine(TIME, 'warn', 'x', { cache, breaker: 'open', nothing: {} }),
+      '2026-11-23T09:20:00.007Z WARN  x cache.state=stale cache.age_seconds=12.5 breaker=open\n',
+    );
+  });
+
+  test('leaves out lists without items, and keeps those with any', () => {
+    const line = textLine(TIME, 'info', 'x', { routes: [], dns_servers: [''], nets: [[]] });
+    assert.equal(line, '2026-11-23T09:20:00.007Z INFO  x dns_servers=[""] nets=[[]]\n');
+  });
+
+  test('has neither time nor level for a reader that knows them by itself', () => {
+    assert.equal(
+      textLine(null, 'error', 'connect denied', { username: 'bob' }),
+      'connect denied username=bob\n',
+    );
+  });
+
   test('leaves out what is empty, null or undefined', () => {
     const line = textLine(TIME, 'error', 'x', { a: '', b: null, c: undefined, d: 0, e: false });
     assert.equal(line, '2026-11-23T09:20:00.007Z ERROR x d=0 e=false\n');
@@ -116,5 +152,12 @@ describe('a line of text', () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+});
+
+describe('the priority of a line', () => {
+  test('is what syslog has for its level', () => {
+    const levels = ['debug', 'info', 'warn', 'error'] as const;
+    assert.deepEqual(levels.map(priorityOf), ['<7>', '<6>', '<4>', '<3>']);
   });
 });

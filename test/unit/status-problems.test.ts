@@ -93,6 +93,18 @@ describe('what status names as wrong', () => {
       /the oldest for 15m: UNAVAILABLE: gone$/,
     ],
     ['maintain that has never run', { maintain: { last_run_at: null } }, 'warning', /has never run/],
+    [
+      'maintain that has run in the future',
+      { maintain: { last_run_at: ago(-7_200) } },
+      'warning',
+      /in the future .*: this machine's clock was set back/,
+    ],
+    [
+      'a portal that failed in the future, as just now',
+      { portal: { last_success_at: ago(300), last_error: 'UNAVAILABLE: gone', last_error_at: ago(-7_200) } },
+      'warning',
+      /^the portal failed 0s ago/,
+    ],
     ['maintain that is late', { maintain: { last_run_at: ago(601) } }, 'warning', /last ran 10m ago/],
     [
       'a collector that has gone',
