@@ -1,25 +1,14 @@
-/** A line of Prometheus' text format. */
-export interface Exposed {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
+import { readSample, type Sample } from '../unit/exposition.ts';
 
-/** What stands in a text of Prometheus' format, comments left out. A line that is neither fails. */
-export function exposedIn(text: string): Exposed[] {
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return lines.map((line) => {
-    const [, name = '', labels = '', value = ''] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
-    if (name === '') throw new Error(`not a line of Prometheus' text format: ${line}`);
-    const pairs = [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label = '', text = '']) => [
-      label,
-      text,
-    ]);
-    return { name, labels: Object.fromEntries(pairs), value: Number(value) };
-  });
+/** What stands in a text of Prometheus' format, comments left out: of all that node_exporter serves, in whatever order. */
+export function exposedIn(text: string): Sample[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map(readSample);
 }
 
 /** The same for the same series with the same value, however they are written. */
-export function keyOf({ name, labels, value }: Exposed): string {
+export function keyOf({ name, labels, value }: Sample): string {
   return JSON.stringify([name, Object.entries(labels).sort(), value]);
 }

@@ -119,6 +119,17 @@ describe('the launcher', () => {
     );
   });
 
+  test('says that with the priority of an error where stderr is the journal', async () => {
+    await using agent = await fixture.install();
+    const launcher = over(agent, 'kill -KILL $$');
+    const asJournal = 'JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); export JOURNAL_STREAM; exec "$0"';
+    const disconnect = { ...DISCONNECT, USERNAME: 'alice' };
+    const { stderr } = await agent.hook(disconnect, ['/bin/sh', '-c', asJournal, launcher]);
+    assert.match(stderr, /^<3>\{"level":"error","msg":"disconnect NOT recorded/);
+    const other = await agent.hook({ ...disconnect, JOURNAL_STREAM: '1:2' }, [launcher]);
+    assert.match(other.stderr, /^\{"level":"error"/);
+  });
+
   test('books a disconnect once, though its first try was killed after it had recorded it', async () => {
     await using agent = await fixture.install();
     await agent.connect('alice');

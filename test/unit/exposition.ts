@@ -51,7 +51,7 @@ export function readExposition(text: string): Family[] {
   return families;
 }
 
-function readSample(line: string): Sample {
+export function readSample(line: string): Sample {
   const match = SAMPLE.exec(line);
   if (match === null) throw new Error(`not a sample, or one with a timestamp: ${line}`);
   const [, name = '', labels = '', value = ''] = match;
