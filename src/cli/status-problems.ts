@@ -1,6 +1,6 @@
 import { LATE_MAINTAIN_SECONDS, OLD_EVENT_SECONDS } from '../telemetry/limits.ts';
 import { roughly } from './output.ts';
-import type { Figures } from './status-report.ts';
+import type { Figures } from './status-figures.ts';
 
 /** Something that somebody should look at. `broken`: users or the accounting suffer; `warning`: they may soon. */
 export interface Problem {

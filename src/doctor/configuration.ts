@@ -1,7 +1,8 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { ConfigError, loadConfig, UnreadableConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
+import { quoted } from './quoted.ts';
 
 /** One thing about the configuration, why it matters and what to do. The loader's own errors hold their cure already. */
 export interface Problem {
@@ -59,7 +60,7 @@ async function tlsFiles({ portal: { tls } }: Config): Promise<{ errors: Problem[
 function readableByAll(file: string, chmod: string): Problem[] {
   if (!isReadableByAll(file)) return [];
   const why = 'any program on this machine can read it';
-  return [{ what: `${file} can be read by everybody`, why, cure: `${chmod} ${file}` }];
+  return [{ what: `${file} can be read by everybody`, why, cure: `${chmod} ${quoted(file)}` }];
 }
 
 function isReadableByAll(file: string): boolean {
@@ -83,23 +84,48 @@ export interface Configured {
 export async function checkConfiguration(file: string): Promise<Configured> {
   try {
     const { config, errors, warnings } = await examine(file);
+    const hidden = errors.filter(isHidden);
+    const wrong = errors.filter((problem) => !hidden.includes(problem));
     const findings = [
-      ...errors.map(({ what, why, cure }) =>
+      ...hidden.map(({ what }) => notSeen(what)),
+      ...wrong.map(({ what, why, cure }) =>
         broken(NAME, what, why, cure || `edit ${file}, then run ocagent-hook config check`),
       ),
       ...warnings.map(({ what, why, cure }) => warning(NAME, what, why, cure)),
     ];
     const canCall = errors.length === 0;
     if (config === null) return { config, canCall, findings };
-    if (canCall) findings.push(ok(NAME, `${file} is valid`));
+    if (wrong.length === 0) findings.push(ok(NAME, `${file} is valid`));
     return { config, canCall, findings: [...findings, ...riskySettings(config)] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const findings = error.problems.map((what) =>
-      broken(NAME, what, EVERY_CONNECT_FAILS, `make ${file} readable, or run as root`),
-    );
+    const findings = error.problems.map((what) => {
+      if (isHidden({ what })) return notSeen(what);
+      return broken(NAME, what, EVERY_CONNECT_FAILS, unreadableCure(file));
+    });
     return { config: null, canCall: false, findings };
   }
+}
+
+/** Configuration and key are root's: that others may not read them is as it should be. */
+function isHidden({ what }: Pick<Problem, 'what'>): boolean {
+  return process.geteuid?.() !== 0 && /: permission denied(;|$)/.test(what);
+}
+
+function notSeen(what: string): Finding {
+  // Of the loader's own cures ours is one.
+  const [denied] = what.split(';');
+  return note(
+    NAME,
+    `not checked: ${denied}`,
+    'what cannot be looked at may be broken',
+    'run ocagent-hook doctor as root',
+  );
+}
+
+function unreadableCure(file: string): string {
+  if (existsSync(file)) return `see what it is, and its mode: ls -l ${quoted(file)}`;
+  return 'as root: ocagent-hook config init';
 }
 
 /** Settings that are meant for a while, or for few. */

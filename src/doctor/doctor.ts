@@ -1,8 +1,10 @@
-import type { Config } from '../config/schema.ts';
 import { checkOwnCertificates } from './certificates.ts';
+import { askCollector } from './collector.ts';
 import { checkConfiguration } from './configuration.ts';
-import { broken, type Finding, note } from './finding.ts';
-import { judgeMaintain } from './maintain.ts';
+import { forConfiguration } from './cures.ts';
+import { broken, type Finding, note, warning } from './finding.ts';
+import { isHiddenFromUs } from './look.ts';
+import { cronLineOf, judgeMaintain } from './maintain.ts';
 import { checkOcctl } from './occtl.ts';
 import { checkOcserv } from './ocserv.ts';
 import { checkPortal } from './portal.ts';
@@ -10,7 +12,7 @@ import { runningServers } from './processes.ts';
 import { findSchedules } from './schedule.ts';
 import { checkState } from './state.ts';
 import { serversOf } from './surroundings.ts';
-import { checkTelemetry } from './telemetry.ts';
+import { judgeTelemetry } from './telemetry.ts';
 import { within } from './within.ts';
 
 export interface Asked {
@@ -29,43 +31,47 @@ export async function examineInstallation(asked: Asked): Promise<readonly Findin
   const configured = await guarded('configuration', () => checkConfiguration(asked.configFile));
   const { config, canCall } = 'config' in configured ? configured : { config: null, canCall: false };
   const servers = serversOf(asked.configFile, runningServers());
-  const parts = await Promise.all([
-    checkStateAndMaintain(config, asked.executable),
+  const [portal, certificates, ocserv, occtl, collector] = await Promise.all([
     config && guarded('portal', () => checkPortal(config, canCall)),
     config && guarded('portal.tls', async () => checkOwnCertificates(config.portal.tls, new Date())),
     guarded('ocserv', () => checkOcserv({ ...asked, config, servers })),
     config && guarded('occtl', () => checkOcctl(config, servers.length > 0)),
-    config && guarded('telemetry', () => checkTelemetry(config)),
+    config && guarded('telemetry', () => askCollector(config.telemetry), warning),
   ]);
-  return [...whoAsks(), configured, ...parts].flatMap((part) =>
-    part === null ? [] : 'findings' in part ? part.findings : part,
-  );
-}
-
-/** When maintain last ran is on record in the state. */
-async function checkStateAndMaintain(config: Config | null, executable: string): Promise<readonly Finding[]> {
-  const seen = config && (await guarded('state', () => checkState(config)));
-  const lastMaintain = seen !== null && 'findings' in seen ? seen.lastMaintain : undefined;
+  // SQLite reads a large state for seconds, deaf: whoever waited for an answer meanwhile would find that none had come.
+  const state = config && (await guarded('state', () => checkState(config), broken, null));
+  const seen = state !== null && 'findings' in state ? state : null;
+  const cronLine = cronLineOf(asked.executable, asked.configFile);
   const maintain = await guarded('maintain', async () =>
-    judgeMaintain(findSchedules(), lastMaintain, Date.now(), executable),
+    judgeMaintain(findSchedules(), seen?.lastMaintain, Date.now(), cronLine),
   );
-  return [seen ?? [], maintain].flatMap((part) => ('findings' in part ? part.findings : part));
+  const telemetry =
+    collector !== null && 'answer' in collector
+      ? judgeTelemetry(collector.endpoint, collector.answer, seen?.lastExport)
+      : collector;
+  return [whoAsks(), configured, state, maintain, portal, certificates, ocserv, occtl, telemetry]
+    .flatMap((part) => (part === null ? [] : 'findings' in part ? part.findings : part))
+    .map((finding) => forConfiguration(finding, asked.configFile));
 }
 
-async function guarded<T>(check: string, run: () => Promise<T>): Promise<T | readonly Finding[]> {
-  const failed = (how: string): readonly Finding[] => [
-    broken(
-      check,
-      `it could not be checked: ${how}`,
-      'it may be broken',
-      'see what is named there; run as root',
-    ),
+/**
+ * @param level what a check that failed comes to.
+ * @param limit null: it bounds its own waits, and may be busy for as long as it takes.
+ */
+async function guarded<T>(
+  check: string,
+  run: () => Promise<T>,
+  level: typeof broken = broken,
+  limit: number | null = LIMIT_MS,
+): Promise<T | readonly Finding[]> {
+  const failed = (how: string, as = level): readonly Finding[] => [
+    as(check, `it could not be checked: ${how}`, 'it may be broken', 'see what is named there; run as root'),
   ];
   try {
-    const result = await within(LIMIT_MS, run());
+    const result = await (limit === null ? run() : within(limit, run()));
     return result === 'late' ? failed(`it took longer than ${LIMIT_MS / 1_000} s`) : result;
   } catch (error) {
-    return failed((error as Error).message);
+    return failed((error as Error).message, isHiddenFromUs(error) ? note : level);
   }
 }
 

@@ -3,6 +3,7 @@ import { drainStatus } from '../state/drain.ts';
 import { tallyOutbox } from '../state/outbox-list.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { OLD_EVENT_SECONDS } from '../telemetry/limits.ts';
+import { type Age, ageOf } from './age.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
 
 /** Of events.max_pending. */
@@ -12,10 +13,11 @@ const NEARLY_FULL = 0.8;
 export function checkBacklog(tx: Transaction, { events }: Config): Finding[] {
   const { pending, failed, oldestAt } = tallyOutbox(tx);
   const drain = drainStatus(tx);
-  const age = oldestAt === null ? 0 : tx.now.wall - oldestAt;
+  const age = oldestAt === null ? 0 : ageOf(oldestAt, tx.now.wall);
   const error = drain.lastError ?? lastErrorOfEvents(tx);
   return [
     ...backlog(events.enabled, pending, age, drain.lastError, error),
+    ...(age === 'in the future' ? [fromTheFuture()] : []),
     ...(pending > events.max_pending * NEARLY_FULL ? [nearlyFull(pending, events.max_pending)] : []),
     ...(failed > 0 ? [setAside(failed)] : []),
   ];
@@ -24,7 +26,7 @@ export function checkBacklog(tx: Transaction, { events }: Config): Finding[] {
 function backlog(
   enabled: boolean,
   pending: number,
-  age: number,
+  age: Age,
   away: string | null,
   error: string | null,
 ): Finding[] {
@@ -36,7 +38,7 @@ function backlog(
     return [note(check, `${pending} event(s) wait, and events.enabled = false`, why, cure)];
   }
   const cause = error === null ? '' : `; last error: ${error}`;
-  if (age > OLD_EVENT_SECONDS * 1_000) {
+  if (age !== 'in the future' && age > OLD_EVENT_SECONDS * 1_000) {
     return [
       broken(
         check,
@@ -59,6 +61,15 @@ function backlog(
   return [ok(check, `${pending} event(s) wait for the portal${cause}`)];
 }
 
+function fromTheFuture(): Finding {
+  return note(
+    'events.clock',
+    'the time of the oldest event that waits is in the future: the clock was set back',
+    'how long it has waited cannot be told, and the portal may refuse what seems too new',
+    "see this machine's clock: timedatectl",
+  );
+}
+
 function nearlyFull(pending: number, most: number): Finding {
   return warning(
     'events.bound',
@@ -73,7 +84,7 @@ function setAside(failed: number): Finding {
     'events.failed',
     `${failed} event(s) were set aside: the portal will never take them as they are`,
     'they are missing in its accounting, and go for ever after sessions.keep',
-    'see ocagent-hook events list --failed; then events retry --failed, or events drop --failed',
+    'see ocagent-hook events list --failed; then ocagent-hook events retry --failed, or ocagent-hook events drop --failed',
   );
 }
 

@@ -1,5 +1,6 @@
 import type { StatsFs } from 'node:fs';
 import { broken, type Finding, ok, warning } from './finding.ts';
+import { quoted } from './quoted.ts';
 
 /** statfs(2), `f_type`. Over a network SQLite's locks and its shared memory do not hold between machines, and a hang has no end. */
 const NETWORK: ReadonlyMap<number, string> = new Map([
@@ -67,7 +68,7 @@ function spaceOf(
 ): Finding {
   const check = 'state.space';
   const why = 'a full disk keeps decisions, sessions and accounting from being recorded';
-  const cure = `free some: df -h ${folder}; df -i ${folder}`;
+  const cure = `free some: df -h ${quoted(folder)}; df -i ${quoted(folder)}`;
   // Root, whom ocserv runs its scripts as, may use what is kept back from others; but that it must is a sign.
   const usable = bfree * bsize;
   const left = `${Math.floor(usable / MIB)} MiB free under ${folder}`;

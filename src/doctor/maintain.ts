@@ -1,6 +1,9 @@
 import { LATE_MAINTAIN_SECONDS } from '../telemetry/limits.ts';
+import { type Age, ageOf } from './age.ts';
+import { configOption } from './cures.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
 import { commandNames } from './processes.ts';
+import { quoted } from './quoted.ts';
 import type { Scheduled } from './schedule.ts';
 
 const CHECK = 'maintain';
@@ -11,22 +14,23 @@ const WHY =
 /**
  * @param lastRun wall milliseconds; null when it has never been run; undefined where that cannot be seen.
  * @param now wall milliseconds.
- * @param executable this program's launcher.
+ * @param cronLine what a crontab of the system's needs.
  */
 export function judgeMaintain(
   schedules: readonly Scheduled[],
   lastRun: number | null | undefined,
   now: number,
-  executable: string,
+  cronLine: string,
   running: ReadonlySet<string> = commandNames(),
 ): Finding[] {
   const good = schedules.filter(({ idle }) => idle === null);
   const findings = schedules.flatMap(({ where, idle }) =>
     idle === null ? [] : [idleFinding(where, idle, good.length > 0)],
   );
-  const isRecent = typeof lastRun === 'number' && now - lastRun <= LATE_MAINTAIN_SECONDS * 1_000;
-  const ago = typeof lastRun === 'number' ? `${Math.round((now - lastRun) / 60_000)} minute(s) ago` : 'never';
-  if (schedules.length === 0) return [unscheduled(isRecent, lastRun, ago, executable)];
+  const age = typeof lastRun === 'number' ? ageOf(lastRun, now) : null;
+  const isRecent = typeof age === 'number' && age <= LATE_MAINTAIN_SECONDS * 1_000;
+  const ago = inWords(age);
+  if (schedules.length === 0) return [unscheduled(isRecent, lastRun, ago, cronLine)];
   const [first] = good;
   if (first === undefined) return findings;
   const { where, by } = first;
@@ -51,13 +55,26 @@ export function judgeMaintain(
   return findings;
 }
 
+function inWords(age: Age | null): string {
+  if (age === null) return 'never';
+  return age === 'in the future'
+    ? 'in the future: the clock was set back'
+    : `${Math.round(age / 60_000)} minute(s) ago`;
+}
+
+/** crontab(5): a line for the system's own, in which `%` would end the command. */
+export function cronLineOf(executable: string, configFile: string): string {
+  const command = `${quoted(executable)}${configOption(configFile)} maintain --quiet`;
+  return `* * * * * root ${command.replaceAll('%', '\\%')}`;
+}
+
 function unscheduled(
   isRecent: boolean,
   lastRun: number | null | undefined,
   ago: string,
-  executable: string,
+  cronLine: string,
 ): Finding {
-  const cure = `echo '* * * * * root ${executable} maintain --quiet' >/etc/cron.d/ocagent-hook`;
+  const cure = `echo ${quoted(cronLine)} >/etc/cron.d/ocagent-hook`;
   if (isRecent) {
     const what = `no crontab or timer that runs ocagent-hook maintain was found, but it ran ${ago}`;
     return note(CHECK, what, WHY, `see that something runs it every minute; else: ${cure}`);

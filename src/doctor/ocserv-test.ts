@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { broken, type Finding, warning } from './finding.ts';
+import { quoted } from './quoted.ts';
 
 const TIMEOUT_MS = 5_000;
 const MOST_WARNINGS = 5;
@@ -17,12 +18,14 @@ export async function askOcserv(file: string): Promise<readonly Finding[] | null
   if (said.failed) {
     const what = `ocserv does not accept ${file}: ${errors.join('; ') || 'it does not say why'}`;
     const why = 'ocserv does not start with it, and a reload ends ocserv, with every session';
-    findings.push(broken(check, what, why, `correct it until this is content: ocserv -t -c ${file}`));
+    findings.push(broken(check, what, why, `correct it until this is content: ocserv -t -c ${quoted(file)}`));
   }
   if (warnings.length > 0) {
     const what = `ocserv says of ${file}: ${warnings.slice(0, MOST_WARNINGS).join('; ')}`;
     const why = 'what it passes over has no effect';
-    findings.push(warning(check, what, why, `correct or remove these lines, then see ocserv -t -c ${file}`));
+    findings.push(
+      warning(check, what, why, `correct or remove these lines, then see ocserv -t -c ${quoted(file)}`),
+    );
   }
   return findings;
 }

@@ -8,6 +8,7 @@ import { DEFAULT_CONF, findOcservConf } from './ocserv-files.ts';
 import { judgeSettings } from './ocserv-settings.ts';
 import { askOcserv } from './ocserv-test.ts';
 import type { Server } from './processes.ts';
+import { quoted } from './quoted.ts';
 import { checkScripts } from './scripts.ts';
 import { checkPrivateFolders, checkSurroundings } from './surroundings.ts';
 
@@ -35,7 +36,7 @@ export async function checkOcserv(asked: OcservAsked): Promise<Finding[]> {
 
 async function checkFile(
   file: string,
-  { config, ocservConf, executable, servers }: OcservAsked,
+  { config, configFile, ocservConf, executable, servers }: OcservAsked,
 ): Promise<Finding[]> {
   const read = readConf(file);
   const running = servers.find(({ inForce }) => inForce !== null);
@@ -45,7 +46,10 @@ async function checkFile(
   const text = ocservConf === undefined ? (running?.inForce ?? read) : read;
   if (typeof text !== 'string') return [...findings, unreadable(file, text)];
   const conf = parseOcservConf(text);
-  const judged = [...(await checkScripts(file, conf, executable)), ...judgeSettings(file, conf, config)];
+  const judged = [
+    ...(await checkScripts(file, conf, { executable, configFile })),
+    ...judgeSettings(file, conf, config),
+  ];
   return [
     ...findings,
     ...(await accepted(file, conf.unreadable)),
@@ -71,7 +75,7 @@ function notInForce(file: string, pid: number): Finding {
     'ocserv.reload',
     `the ocserv that runs (process ${pid}) goes by another configuration than ${file} holds now`,
     'what was changed there has no effect yet, or ocserv was started with another file',
-    `ocserv -t -c ${file} && systemctl reload ocserv; or name its file: ocagent-hook doctor --ocserv-conf FILE`,
+    `ocserv -t -c ${quoted(file)} && systemctl reload ocserv; or name its file: ocagent-hook doctor --ocserv-conf FILE`,
   );
 }
 
@@ -96,6 +100,6 @@ function unreadable(file: string, { code, message }: NodeJS.ErrnoException): Fin
   const cure =
     file === DEFAULT_CONF
       ? 'install ocserv, or name the file that it uses: ocagent-hook doctor --ocserv-conf FILE'
-      : `name the file that ocserv uses: --ocserv-conf; see ls -l ${dirname(file)}`;
+      : `name the file that ocserv uses: --ocserv-conf; see ls -l ${quoted(dirname(file))}`;
   return broken(check, `${file} ${where}`, why, cure);
 }

@@ -114,6 +114,9 @@ function judgeFailure(where: string, why: string, tls: Config['portal']['tls']):
   return broken(check, what, NO_CALL, cure);
 }
 
+/** With the name, the connection and the handshake before it still well within what a whole check may take. */
+const LONGEST_CALL_MS = 6_000;
+
 /** A session that no portal can have: what is asked changes nothing, whatever the answer. */
 const NOBODY = { username: '', sessionId: '0-0', clientIp: '', vhost: null } as const;
 
@@ -125,7 +128,8 @@ async function call(address: Address, config: Config): Promise<Finding[]> {
   const note = ({ portalTime }: Met): void => {
     met = { at: new Date(), portalTime };
   };
-  const alone = { ...config, portal: { ...config.portal, address: [address] } };
+  const timeout = Math.min(config.portal.timeout, LONGEST_CALL_MS);
+  const alone = { ...config, portal: { ...config.portal, address: [address], timeout } };
   const calls = sessionCalls(alone, note);
   const since = performance.now();
   const answer = await calls.validate(NOBODY);

@@ -1,5 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn, textOf } from './look.ts';
+import { callsMaintain } from './maintain-command.ts';
+import { quoted } from './quoted.ts';
+import { execStarts, UNIT_FOLDERS, unitText } from './units.ts';
 
 /** A crontab's line or a systemd timer that runs `maintain`. */
 export interface Scheduled {
@@ -12,13 +16,6 @@ export interface Scheduled {
 
 const CRONTABS = ['/etc/crontab'];
 const CRON_FOLDERS = ['/etc/cron.d', '/var/spool/cron/crontabs', '/var/spool/cron'];
-/** In systemd's order: the first file of a name hides the others. */
-const UNIT_FOLDERS = [
-  '/etc/systemd/system',
-  '/run/systemd/system',
-  '/usr/lib/systemd/system',
-  '/lib/systemd/system',
-];
 
 /** Everything on this machine that is meant to run it. @param root a folder in the place of `/`. */
 export function findSchedules(root = '/'): Scheduled[] {
@@ -35,9 +32,14 @@ function cron(root: string): Scheduled[] {
     .map((file) => ({ where: file, by: 'cron', idle: whyCronIgnores(root, file) }));
 }
 
-/** crontab(5): a line that is no comment. Settings (`PATH=…`) have no command. */
+/** crontab(5): when, then, in the system's own, who, then what. Past a `%` comes what the command reads. Settings (`PATH=…`) and comments have no command. */
 export function runsMaintain(line: string): boolean {
-  return /^\s*[^#\s].*\bocagent-hook\b.*\smaintain\b/.test(line) && !/^\s*\w+\s*=/.test(line);
+  const [, command] =
+    /^\s*(?:@\w+|-?(?:[\d*~][^\s=]*\s+){3}(?:[\w*~][^\s=]*\s+)[\w*~][^\s=]*)\s+(.*)$/.exec(line.trimEnd()) ??
+    [];
+  if (command === undefined) return false;
+  const [read = ''] = command.replaceAll('\\%', '\u0000').split('%');
+  return callsMaintain(read.replaceAll('\u0000', '%'));
 }
 
 /** cron(8) of Debian: what it passes over without a word. */
@@ -45,7 +47,7 @@ function whyCronIgnores(root: string, file: string): Scheduled['idle'] {
   const name = file.slice(file.lastIndexOf('/') + 1);
   if (file.startsWith('/etc/cron.d/') && !/^[A-Za-z0-9_-]+$/.test(name)) {
     const why = `cron passes over files in /etc/cron.d whose names hold a dot or the like`;
-    return { why, cure: `mv ${file} /etc/cron.d/${name.replace(/[^A-Za-z0-9_-]/g, '-')}` };
+    return { why, cure: `mv ${quoted(file)} /etc/cron.d/${name.replace(/[^A-Za-z0-9_-]/g, '-')}` };
   }
   const { mode, uid } = statSync(join(root, file));
   if (file.startsWith('/etc/') && (mode & 0o022) !== 0) {
@@ -55,7 +57,7 @@ function whyCronIgnores(root: string, file: string): Scheduled['idle'] {
     return { why: `cron passes over files of others than root (uid ${uid})`, cure: `chown root ${file}` };
   }
   if (!textOf(join(root, file)).endsWith('\n')) {
-    return { why: 'cron wants a line end after the last line', cure: `echo >>${file}` };
+    return { why: 'cron wants a line end after the last line', cure: `echo >>${quoted(file)}` };
   }
   return null;
 }
@@ -65,16 +67,16 @@ function timers(root: string): Scheduled[] {
   return [...names]
     .filter((name) => name.endsWith('.timer'))
     .filter((name) => {
-      const timer = unit(root, name);
-      const service = /^\s*Unit\s*=\s*(\S+)/m.exec(timer)?.[1] ?? name.replace(/\.timer$/, '.service');
-      return unit(root, service).split('\n').some(execsMaintain);
+      const [named] = [...unitText(root, name).matchAll(/^[ \t]*Unit[ \t]*=[ \t]*(\S+)/gm)].slice(-1);
+      const service = named?.[1] ?? name.replace(/\.timer$/, '.service');
+      return execStarts(root, service).some(execsMaintain);
     })
     .map((name) => ({ where: name, by: 'systemd', idle: whyTimerIsIdle(root, name) }));
 }
 
-/** systemd.service(5). */
-function execsMaintain(line: string): boolean {
-  return /^\s*ExecStart\s*=.*\bocagent-hook\b.*\smaintain\b/.test(line);
+/** systemd.service(5): before the command there can be signs for how it is run. */
+function execsMaintain(command: string): boolean {
+  return callsMaintain(command.replace(/^[-@:+!|]+/, ''));
 }
 
 /** Enabled is what a `….wants` folder leads to; one that was only started is gone with the next boot. */
@@ -85,29 +87,4 @@ function whyTimerIsIdle(root: string, name: string): Scheduled['idle'] {
       .some((entry) => namesIn(join(root, folder, entry)).includes(name)),
   );
   return wanted ? null : { why: 'it is not enabled', cure: `systemctl enable --now ${name}` };
-}
-
-function unit(root: string, name: string): string {
-  for (const folder of UNIT_FOLDERS) {
-    const text = textOf(join(root, folder, name));
-    if (text !== '') return text;
-  }
-  return '';
-}
-
-/** Empty where there is none, or it is not ours to see. */
-function textOf(file: string): string {
-  try {
-    return statSync(file).isFile() ? readFileSync(file, 'utf8') : '';
-  } catch {
-    return '';
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { accessSync, constants, existsSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { isHiddenFromUs } from './look.ts';
+import { quoted } from './quoted.ts';
 
 /** What a script line of ocserv.conf leads to. */
 export type Script =
@@ -8,8 +10,15 @@ export type Script =
   /** Another copy of this program. */
   | { readonly kind: 'another copy'; readonly path: string }
   /** It calls this program, as far as its text tells. */
-  | { readonly kind: 'wrapper'; readonly path: string }
+  | {
+      readonly kind: 'wrapper';
+      readonly path: string;
+      /** The configuration that it sets; null where it sets none, or one that its text does not tell. */
+      readonly configFile: string | null;
+    }
   | { readonly kind: 'another program'; readonly path: string }
+  /** Root may run it; whoever asks cannot see. */
+  | { readonly kind: 'hidden'; readonly path: string }
   /** ocserv could not run it. */
   | {
       readonly kind: 'unusable';
@@ -38,26 +47,45 @@ export function followScript(named: string, executable: string): Script {
     path = realpathSync(named);
     stat = statSync(path);
   } catch (error) {
+    if (isHiddenFromUs(error)) return { kind: 'hidden', path: named };
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? `${named} does not exist` : `${named} cannot be reached: ${message}`;
-    return unusable(why, `ln -s ${executable} ${named}`);
+    return unusable(why, `ln -s ${quoted(executable)} ${quoted(named)}`);
   }
   if (!stat.isFile()) {
     return unusable(`${named} is no regular file`, `name ${executable} there`, stat.isDirectory());
   }
   try {
     accessSync(path, constants.X_OK);
-  } catch {
+  } catch (error) {
     const isForbidden = (stat.mode & 0o111) !== 0;
+    if (isForbidden && isHiddenFromUs(error)) return { kind: 'hidden', path };
     return unusable(
       `${path} cannot be executed${isForbidden ? ': its file system is mounted noexec, or it is not ours' : ''}`,
-      isForbidden ? `see findmnt -T ${path}` : `chmod 0755 ${path}`,
+      isForbidden ? `see findmnt -T ${quoted(path)}` : `chmod 0755 ${quoted(path)}`,
     );
   }
   if (path === realpathSync(executable)) return { kind: 'this', path };
-  if (basename(path) === 'ocagent-hook') return { kind: 'another copy', path };
-  const isWrapper = stat.size <= LONGEST_WRAPPER && readFileSync(path, 'latin1').includes('ocagent-hook');
-  return { kind: isWrapper ? 'wrapper' : 'another program', path };
+  return lookInside(path, stat.size);
+}
+
+/** By its name alone a wrapper could be taken for a copy of this program. */
+function lookInside(path: string, size: number): Script {
+  if (basename(path) === 'ocagent-hook') {
+    const isCopy = size > LONGEST_WRAPPER || existsSync(join(path, '..', '..', 'dist', 'boot.cjs'));
+    if (isCopy) return { kind: 'another copy', path };
+  }
+  if (size > LONGEST_WRAPPER) return { kind: 'another program', path };
+  let text: string;
+  try {
+    text = readFileSync(path, 'latin1').replace(/^\s*#.*$/gm, '');
+  } catch (error) {
+    if (isHiddenFromUs(error)) return { kind: 'hidden', path };
+    throw error;
+  }
+  if (!text.includes('ocagent-hook')) return { kind: 'another program', path };
+  const sets = [...text.matchAll(/\bOCAGENT_CONFIG=("[^"$`]*"|'[^']*'|[^\s;"'$`]+)(?=[\s;]|$)/g)].at(-1)?.[1];
+  return { kind: 'wrapper', path, configFile: sets?.replace(/^["']|["']$/g, '') || null };
 }
 
 function unusable(why: string, cure: string, isNothing = false): Script {
@@ -71,39 +99,4 @@ export function shellRefuses(path: string): Promise<string | null> {
       resolve(error === null ? null : stderr.trim().split('\n')[0] || error.message);
     });
   });
-}
-
-/** Who besides root could put something else there: what is run as root, and decides who gets in. */
-export interface Writable {
-  readonly path: string;
-  readonly how: string;
-  readonly cure: string;
-  /** Anybody can, not only an owner or a group. */
-  readonly byAll: boolean;
-}
-
-/** The worst of what is in the way to these files; null when only root, or whoever asks, can change them. */
-export function whoElseCanWrite(paths: readonly string[]): Writable | null {
-  const all = new Set(paths.flatMap((path) => [...upwards(path), ...upwards(realpathSync(path))]));
-  const found = [...all].flatMap((path) => writableBy(path, statSync(path)) ?? []);
-  return found.find(({ byAll }) => byAll) ?? found[0] ?? null;
-}
-
-function writableBy(path: string, { uid, gid, mode }: Stats): Writable | null {
-  const how = `can be written by others (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`;
-  // In a folder like /tmp only the owner can replace what is there.
-  const isSticky = (mode & 0o1000) !== 0;
-  if (!isSticky && (mode & 0o002) !== 0) return { path, how, cure: `chmod go-w ${path}`, byAll: true };
-  if (uid !== 0 && uid !== process.geteuid?.()) {
-    return { path, how: `belongs to uid ${uid}`, cure: `chown root ${path}`, byAll: false };
-  }
-  if (!isSticky && (mode & 0o020) !== 0 && gid !== 0 && gid !== process.getegid?.()) {
-    return { path, how: `${how}, of group ${gid}`, cure: `chmod g-w ${path}`, byAll: false };
-  }
-  return null;
-}
-
-function upwards(path: string): string[] {
-  const up = dirname(path);
-  return up === path ? [path] : [path, ...upwards(up)];
 }

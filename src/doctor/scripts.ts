@@ -1,7 +1,9 @@
-import { dirname, join } from 'node:path';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
 import { isTrue, type OcservConf } from './ocserv-conf.ts';
-import { followScript, type Script, shellRefuses, type Writable, whoElseCanWrite } from './script.ts';
+import { quoted } from './quoted.ts';
+import { followScript, type Script, shellRefuses } from './script.ts';
+import { isSame } from './surroundings.ts';
+import { programFiles, type Writable, whoElseCanWrite } from './trusted-files.ts';
 
 const LINES = ['connect-script', 'disconnect-script', 'host-update-script'] as const;
 type Line = (typeof LINES)[number];
@@ -15,16 +17,29 @@ const WHY: Readonly<Record<Line, string>> = {
 
 /** A reload with a file that it does not accept ends ocserv, and with it every session (measured). */
 function reload(file: string): string {
-  return `ocserv -t -c ${file} && systemctl reload ocserv`;
+  return `ocserv -t -c ${quoted(file)} && systemctl reload ocserv`;
+}
+
+/** This program as it is examined. */
+export interface Program {
+  /** Its launcher. */
+  readonly executable: string;
+  readonly configFile: string;
 }
 
 /** The lines of ocserv.conf that make ocserv run this program. */
-export async function checkScripts(file: string, conf: OcservConf, executable: string): Promise<Finding[]> {
-  const lines = await Promise.all(LINES.map((line) => checkLine(file, line, conf, executable)));
-  return [...lines.flat(), ...(await checkExecutable(executable))];
+export async function checkScripts(file: string, conf: OcservConf, program: Program): Promise<Finding[]> {
+  const lines = await Promise.all(LINES.map((line) => checkLine(file, line, conf, program)));
+  const named = LINES.flatMap((line) => conf.settings.get(line)?.value ?? []);
+  return [...lines.flat(), ...(await checkExecutable(program.executable, named))];
 }
 
-async function checkLine(file: string, line: Line, conf: OcservConf, executable: string): Promise<Finding[]> {
+async function checkLine(
+  file: string,
+  line: Line,
+  conf: OcservConf,
+  { executable, configFile }: Program,
+): Promise<Finding[]> {
   const check = `ocserv.${line}`;
   const worst = line === 'host-update-script' ? note : broken;
   const cure = `in ${file}: ${line} = ${executable}; then: ${reload(file)}`;
@@ -48,8 +63,12 @@ async function checkLine(file: string, line: Line, conf: OcservConf, executable:
     }
     case 'another program':
       return [worst(check, `${file} names ${script.path}, which is another program`, WHY[line], cure)];
+    case 'hidden': {
+      const what = `not checked: ${file} names ${setting.value}, which this user cannot see or run`;
+      return [note(check, what, WHY[line], 'run ocagent-hook doctor as root')];
+    }
     case 'wrapper':
-      return wrapper(check, file, script.path, viaShell(conf));
+      return wrapper(check, file, script, configFile, viaShell(conf));
   }
 }
 
@@ -84,8 +103,13 @@ function missing(
   );
 }
 
-async function wrapper(check: string, file: string, path: string, byShell: boolean): Promise<Finding[]> {
-  const others = whoElseCanWrite([path]);
+async function wrapper(
+  check: string,
+  file: string,
+  { path, configFile: theirs }: Script & { kind: 'wrapper' },
+  examined: string,
+  byShell: boolean,
+): Promise<Finding[]> {
   const findings = [
     note(
       check,
@@ -94,7 +118,11 @@ async function wrapper(check: string, file: string, path: string, byShell: boole
       'end it with: exec ocagent-hook',
     ),
   ];
-  if (others !== null) findings.push(writable(others));
+  if (theirs !== null && !isSame(theirs, examined)) {
+    const what = `${path} sets OCAGENT_CONFIG to ${theirs}, and ${examined} was checked`;
+    const cure = `run ocagent-hook --config ${quoted(theirs)} doctor`;
+    findings.push(warning(check, what, 'what is right here can be wrong there', cure));
+  }
   const refused = byShell ? await shellRefuses(path) : null;
   if (refused !== null) {
     const what = `${path} is no script for /bin/sh: ${refused}`;
@@ -104,18 +132,20 @@ async function wrapper(check: string, file: string, path: string, byShell: boole
   return findings;
 }
 
-/** What ocserv runs as root, and what that loads. */
-async function checkExecutable(executable: string): Promise<Finding[]> {
+/** What ocserv runs as root, and what that loads. @param named the scripts, as ocserv.conf has them. */
+async function checkExecutable(executable: string, named: readonly string[]): Promise<Finding[]> {
   const check = 'executable';
   const refused = await shellRefuses(executable);
   if (refused !== null) {
     const why = 'with restrict-user-to-routes ocserv runs it through /bin/sh: every connect is refused';
     return [broken(check, `/bin/sh cannot read ${executable}: ${refused}`, why, 'install it anew')];
   }
-  const others = whoElseCanWrite([executable, join(dirname(executable), '..', 'dist', 'boot.cjs')]);
-  return others === null
-    ? [ok(check, `${executable} is for /bin/sh, and only root can change it`)]
-    : [writable(others)];
+  const scripts = named.filter((path) => path.startsWith('/'));
+  const others = whoElseCanWrite([...scripts, ...programFiles(executable)]);
+  if (others.length > 0) return others.map(writable);
+  const uid = process.geteuid?.() ?? 0;
+  const who = uid === 0 ? 'root' : `root and uid ${uid}`;
+  return [ok(check, `${executable} is for /bin/sh, and only ${who} can change it`)];
 }
 
 function writable({ path, how, cure, byAll }: Writable): Finding {

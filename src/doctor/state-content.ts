@@ -6,6 +6,7 @@ import { Transaction } from '../state/transaction.ts';
 import { troubleOf } from '../state/unusable.ts';
 import { broken, type Finding, note, ok } from './finding.ts';
 import { lockHolder } from './lock-holder.ts';
+import { quoted } from './quoted.ts';
 
 /** Milliseconds that SQLite waits, deaf, for whoever has the database for himself alone. */
 const BUSY_MS = 1_000;
@@ -101,7 +102,7 @@ function unreadable(path: string, error: unknown): Finding {
         'state.lock',
         `${path} is locked: ${cause}`,
         withoutIt,
-        `see who has it: fuser -v ${path}; end it if it hangs`,
+        `see who has it: fuser -v ${quoted(path)}; end it if it hangs`,
       );
     case 'unwritable':
     case 'unusable':

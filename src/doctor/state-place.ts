@@ -5,6 +5,7 @@ import { checkTrust } from '../state/trust.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { judgeFileSystem } from './file-system.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
+import { quoted } from './quoted.ts';
 import { within } from './within.ts';
 
 const WITHOUT_STATE =
@@ -61,11 +62,11 @@ function modes(folder: string, path: string): Finding[] {
   const why = 'names, addresses and decisions in it are not for others';
   if ((statSync(folder).mode & 0o055) !== 0) {
     const what = `${folder} can be entered or read by others (mode ${modeOf(folder)})`;
-    findings.push(warning('state.folder', what, why, `chmod 0700 ${folder}`));
+    findings.push(warning('state.folder', what, why, `chmod 0700 ${quoted(folder)}`));
   } else findings.push(ok('state.folder', `${folder} is closed to others`));
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined && (statSync(path).mode & 0o177) !== 0) {
     const what = `${path} has mode ${modeOf(path)}`;
-    findings.push(warning('state.mode', what, why, `chmod 0600 ${path}`));
+    findings.push(warning('state.mode', what, why, `chmod 0600 ${quoted(path)}`));
   }
   return findings;
 }
@@ -87,13 +88,13 @@ function writability(folder: string): Finding[] {
             'state.writable',
             `${folder} is on a file system that is mounted read-only`,
             why,
-            `see dmesg for why, then: mount -o remount,rw $(findmnt -n -o TARGET -T ${folder})`,
+            `see dmesg for why, then: mount -o remount,rw $(findmnt -n -o TARGET -T ${quoted(folder)})`,
           )
         : broken(
             'state.writable',
             `${folder} cannot be written: ${(error as Error).message}`,
             why,
-            `see its mode and mount: ls -ld ${folder}; findmnt -T ${folder}`,
+            `see its mode and mount: ls -ld ${quoted(folder)}; findmnt -T ${quoted(folder)}`,
           ),
     ];
   }

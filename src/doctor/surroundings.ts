@@ -2,9 +2,10 @@ import { realpathSync, statSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { broken, type Finding, warning } from './finding.ts';
 import type { Server } from './processes.ts';
+import { quoted } from './quoted.ts';
 
 /** Where hooks look when ocserv's environment names no other. */
-const DEFAULT_FILE = '/etc/ocagent-hook/config.toml';
+export const DEFAULT_FILE = '/etc/ocagent-hook/config.toml';
 
 /** Of several ocservs on one machine those whose hooks use the configuration that is examined; all where none does. */
 export function serversOf(examined: string, servers: readonly Server[]): readonly Server[] {
@@ -25,7 +26,7 @@ export function checkSurroundings(examined: string, servers: readonly Server[]):
         'ocserv.environment',
         `the hooks of ocserv (process ${server.pid}) use ${theirs}, and ${examined} was checked`,
         'what is right here can be wrong there',
-        `run ocagent-hook doctor --config ${theirs}`,
+        `run ocagent-hook --config ${quoted(theirs)} doctor`,
       ),
     ];
   });
@@ -61,7 +62,7 @@ function configurationOf({ environment }: Server): string | null {
   return environment && (environment.get('OCAGENT_CONFIG') || DEFAULT_FILE);
 }
 
-function isSame(a: string, b: string): boolean {
+export function isSame(a: string, b: string): boolean {
   return real(a) === real(b);
 }
 

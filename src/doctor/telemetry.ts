@@ -1,36 +1,56 @@
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
-import type { Config } from '../config/schema.ts';
+import { shownUrl } from '../config/endpoint.ts';
+import type { Answer, Unanswered } from './collector.ts';
 import { type Finding, note, ok, warning } from './finding.ts';
 
-/** OTLP/HTTP's request without any metric in it: a collector takes it, and nothing is stored. */
-const NOTHING = JSON.stringify({ resourceMetrics: [] });
+const CHECK = 'telemetry';
 
-type Answer = { readonly status: number; readonly said: string } | { readonly error: NodeJS.ErrnoException };
+const WHY =
+  'the metrics do not arrive; they are cumulative, so that nothing is lost, and no connect depends on them';
 
-/** Whether the collector takes what is exported. It never decides a connect, so nothing here is broken. */
-export async function checkTelemetry({ telemetry }: Config): Promise<Finding[]> {
-  const check = 'telemetry';
-  if (!telemetry.enabled) return [ok(check, 'telemetry.enabled = false')];
-  const url = new URL(telemetry.endpoint);
-  const answer = await post(url, telemetry.headers, telemetry.timeout);
-  const where = `${url.protocol}//${url.host}${url.pathname}`;
-  const why =
-    'the metrics do not arrive; they are cumulative, so that nothing is lost, and no connect depends on them';
-  if ('error' in answer) {
-    const { code, message } = answer.error;
-    if (code === 'ECONNREFUSED') {
-      const cure = 'start a collector (OpenTelemetry Collector, port 4318), or set telemetry.enabled = false';
-      return [warning(check, `no collector listens on ${url.host} (ECONNREFUSED)`, why, cure)];
-    }
-    const what = `${where} cannot be reached: ${message}${code === undefined ? '' : ` (${code})`}`;
-    return [warning(check, what, why, cureOf(code))];
+/** telemetry.endpoint where nobody has set it. */
+const DEFAULT_ENDPOINT = 'http://127.0.0.1:4318/v1/metrics';
+
+/**
+ * Whether the collector takes what is exported. It never decides a connect, so nothing here is broken.
+ * @param endpoint telemetry.endpoint.
+ * @param answer null where nothing is exported.
+ * @param lastExport wall milliseconds of the last that was taken; null when none was; undefined where that cannot be seen.
+ */
+export function judgeTelemetry(
+  endpoint: string,
+  answer: Answer | null,
+  lastExport: number | null | undefined,
+): Finding[] {
+  if (answer === null) return [ok(CHECK, 'telemetry.enabled = false')];
+  const where = shownUrl(endpoint);
+  if ('error' in answer) return [unanswered(endpoint, where, answer, lastExport)];
+  const { status, said, isOtlp } = answer;
+  const words = said === '' ? '' : `: ${said}`;
+  if (status >= 200 && status < 300) {
+    if (isOtlp) return [ok(CHECK, `${where} takes metrics (HTTP ${status})`)];
+    const what = `what listens there is no OTLP collector: ${where} answers with HTTP ${status} and no JSON${words}`;
+    return [warning(CHECK, what, WHY, 'see the host, the port and the path in telemetry.endpoint')];
   }
-  const { status, said } = answer;
-  if (status >= 200 && status < 300) return [ok(check, `${where} takes metrics (HTTP ${status})`)];
-  const what = `${where} answers with HTTP ${status}${said === '' ? '' : `: ${said}`}`;
-  if (status === 429) return [note(check, what, why, 'none is needed, unless it goes on: it is tried again')];
-  return [warning(check, what, why, cureOfStatus(status))];
+  const what = `${where} answers with HTTP ${status}${words}`;
+  if (status === 429) return [note(CHECK, what, WHY, 'none is needed, unless it goes on: it is tried again')];
+  return [warning(CHECK, what, WHY, cureOfStatus(status))];
+}
+
+function unanswered(
+  endpoint: string,
+  where: string,
+  { error, code }: Unanswered,
+  lastExport: number | null | undefined,
+): Finding {
+  if (code === 'ECONNREFUSED') {
+    const what = `no collector listens on ${new URL(endpoint).host} (ECONNREFUSED)`;
+    const cure = 'start a collector (OpenTelemetry Collector, port 4318), or set telemetry.enabled = false';
+    // Who has neither named one nor ever had one has none, and misses nothing.
+    const hasNone = endpoint === DEFAULT_ENDPOINT && lastExport === null;
+    return (hasNone ? note : warning)(CHECK, what, WHY, cure);
+  }
+  const what = `${where} cannot be reached: ${error}${code === undefined ? '' : ` (${code})`}`;
+  return warning(CHECK, what, WHY, cureOf(code));
 }
 
 function cureOf(code: string | undefined): string {
@@ -49,49 +69,4 @@ function cureOfStatus(status: number): string {
     return 'what listens there takes no OTLP as JSON: see telemetry.endpoint';
   if (status >= 300 && status < 400) return 'name the place that it redirects to in telemetry.endpoint';
   return 'see the log of the collector';
-}
-
-function post(url: URL, headers: Readonly<Record<string, string>>, timeout: number): Promise<Answer> {
-  return new Promise((resolve) => {
-    const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-    const request = send(
-      url,
-      {
-        method: 'POST',
-        headers: {
-          ...headers,
-          'content-type': 'application/json',
-          'content-length': Buffer.byteLength(NOTHING),
-        },
-        agent: false,
-      },
-      (response) => void read(response).then((said) => end({ status: response.statusCode ?? 0, said })),
-    );
-    const end = (answer: Answer): void => {
-      clearTimeout(timer);
-      request.destroy();
-      resolve(answer);
-    };
-    const timer = setTimeout(() => {
-      const error: NodeJS.ErrnoException = new Error(`no answer within ${timeout} ms`);
-      error.code = 'ETIMEDOUT';
-      end({ error });
-    }, timeout);
-    request.on('error', (error: NodeJS.ErrnoException) => end({ error }));
-    request.end(NOTHING);
-  });
-}
-
-/** The beginning of what it says: it may go on for ever. */
-async function read(response: IncomingMessage): Promise<string> {
-  let text = '';
-  try {
-    for await (const chunk of response.setEncoding('utf8')) {
-      text += chunk;
-      if (text.length > 300) break;
-    }
-  } catch {
-    // What has come is enough.
-  }
-  return text.slice(0, 300).trim();
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { Patient } from './doctor-patient.ts';
@@ -36,6 +37,18 @@ describe('doctor says of the outbox', () => {
       /1 event\(s\) wait .* for 20 minutes; last error: nothing listens on 192\.0\.2\.1:9091/,
       /events flush/,
     );
+  });
+
+  test('that the clock was set back since the oldest happened', async () => {
+    await using patient = await Patient.admit(fixture);
+    sql(patient.agent.state, event({ id: "'f'", session_id: "'4-4'", at_wall: Date.now() + 3 * 3_600_000 }));
+    const { findings } = await patient.has(
+      'note',
+      'events.clock',
+      /in the future: the clock was set back/,
+      /timedatectl/,
+    );
+    assert.doesNotMatch(JSON.stringify(findings), /-\d+ minute/);
   });
 
   test('that the portal was away just now', async () => {

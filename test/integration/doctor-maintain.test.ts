@@ -38,7 +38,7 @@ describe('doctor says of the periodic work', () => {
       'broken',
       'maintain',
       /nothing runs ocagent-hook maintain; it last ran 60 minute/,
-      /\* \* \* \* \* root .*\/bin\/ocagent-hook maintain --quiet' >\/etc\/cron\.d\//,
+      /^echo '\* \* \* \* \* root .*\/bin\/ocagent-hook --config \/.*\/config\.toml maintain --quiet' >\/etc\/cron\.d\//,
     );
   });
 
@@ -46,6 +46,12 @@ describe('doctor says of the periodic work', () => {
     await using patient = await Patient.admit(fixture);
     lastRun(patient, null);
     await patient.has('broken', 'maintain', /nothing runs ocagent-hook maintain, nor ever has/, /cron\.d/);
+  });
+
+  test('that its last run is in the future, and that nothing runs it', async () => {
+    await using patient = await Patient.admit(fixture);
+    lastRun(patient, Date.now() + 3 * HOUR_MS);
+    await patient.has('broken', 'maintain', /it last ran in the future: the clock was set back$/, /cron\.d/);
   });
 
   test('that it is not known what runs it, where something does', async () => {

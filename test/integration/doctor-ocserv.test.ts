@@ -192,6 +192,22 @@ describe('doctor says of ocserv.conf', () => {
     );
   });
 
+  test('that everybody can put another script in the place of a link to this program', async () => {
+    await using patient = await Patient.admit(fixture);
+    const folder = join(patient.agent.folder, 'open');
+    mkdirSync(folder);
+    chmodSync(folder, 0o777);
+    symlinkSync(LAUNCHER, join(folder, 'hook'));
+    patient.ocserv({ 'connect-script': join(folder, 'hook') });
+    const { findings } = await patient.has(
+      'broken',
+      'executable',
+      /open can be written by others \(mode 0777\)/,
+      /chmod go-w .*open$/,
+    );
+    assert.doesNotMatch(JSON.stringify(findings), /only root can change/);
+  });
+
   test('that a folder on the way to it belongs to somebody else', {
     skip: process.getuid?.() !== 0,
   }, async () => {
@@ -205,12 +221,57 @@ describe('doctor says of ocserv.conf', () => {
   test('that another copy of this program decides', async () => {
     await using patient = await Patient.admit(fixture);
     const copy = patient.script('bin/ocagent-hook', '#!/bin/sh\nexit 0\n');
+    patient.script('dist/boot.cjs', '');
     patient.ocserv({ 'connect-script': copy });
     await patient.has(
       'warning',
       'ocserv.connect-script',
       /another copy of this program/,
-      /run .*bin\/ocagent-hook doctor/,
+      /run .*bin\/ocagent-hook --config .*config\.toml doctor/,
     );
+  });
+
+  test('that a script of its own calls this program, where both have one name', async () => {
+    await using patient = await Patient.admit(fixture);
+    const script = patient.script('bin/ocagent-hook', `#!/bin/sh\nexec ${LAUNCHER}\n`);
+    patient.ocserv({ 'connect-script': script });
+    await patient.has('note', 'ocserv.connect-script', /bin\/ocagent-hook, which calls this program/, /exec/);
+  });
+
+  test('that a script which only speaks of this program is another one', async () => {
+    await using patient = await Patient.admit(fixture);
+    const script = patient.script('hook', '#!/bin/sh\n# ocagent-hook comes later\nexit 0\n');
+    patient.ocserv({ 'connect-script': script });
+    await patient.has('broken', 'ocserv.connect-script', /hook, which is another program/, /ocagent-hook/);
+  });
+
+  for (const setting of [
+    'OCAGENT_CONFIG=/etc/other.toml exec',
+    'export OCAGENT_CONFIG="/etc/other.toml"; exec',
+  ]) {
+    test(`that a script of its own sets another configuration: ${setting}`, async () => {
+      await using patient = await Patient.admit(fixture);
+      patient.ocserv({ 'connect-script': patient.script('hook', `#!/bin/sh\n${setting} ${LAUNCHER}\n`) });
+      await patient.has(
+        'warning',
+        'ocserv.connect-script',
+        /hook sets OCAGENT_CONFIG to \/etc\/other\.toml, and .*config\.toml was checked/,
+        /^run ocagent-hook --config \/etc\/other\.toml doctor$/,
+      );
+    });
+  }
+
+  test('nothing of that where a script sets this configuration, or one that its text does not tell', async () => {
+    await using patient = await Patient.admit(fixture);
+    for (const value of [patient.agent.configFile, '"$HERE/config.toml"']) {
+      const text = `#!/bin/sh\nOCAGENT_CONFIG=${value} exec ${LAUNCHER}\n`;
+      patient.ocserv({ 'connect-script': patient.script('hook', text) });
+      const { findings } = await patient.examine();
+      const found = findings.filter(({ check }) => check === 'ocserv.connect-script');
+      assert.deepEqual(
+        found.map(({ level }) => level),
+        ['note'],
+      );
+    }
   });
 });

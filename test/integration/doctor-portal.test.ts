@@ -165,6 +165,18 @@ describe('doctor says of a portal', () => {
     }
   });
 
+  test('that it does not answer the call, without waiting for as long as a connect may', async () => {
+    await using patient = await Patient.admit(fixture);
+    patient.configure({ portal: 'timeout = "60s"', config: '[hook]\ndeadline = "90s"\n' });
+    patient.ocserv({ 'auth-timeout': '600' });
+    const release = fixture.portal.hold('ValidateSession');
+    try {
+      await patient.has('broken', 'portal.grpc', /answers with DEADLINE_EXCEEDED/, /overloaded/);
+    } finally {
+      release();
+    }
+  });
+
   test('which of several addresses is away, as a warning while another one answers', async () => {
     await using patient = await Patient.admit(fixture);
     patient.configure({ address: ['127.0.0.1:1', fixture.portal.address] });

@@ -26,7 +26,7 @@ describe('doctor says of a running ocserv', () => {
       'warning',
       'ocserv.environment',
       /use \/etc\/other\.toml, and .*config\.toml was checked/,
-      /doctor --config \/etc\/other\.toml/,
+      /^run ocagent-hook --config \/etc\/other\.toml doctor$/,
       inside,
     );
   });

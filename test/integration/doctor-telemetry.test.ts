@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { describe, test } from 'node:test';
 import { Patient } from './doctor-patient.ts';
 import { withPortal } from './fixture.ts';
 
 describe('doctor says of the collector', () => {
   const fixture = withPortal({ default: { allowed: true } });
-  const telemetry = (endpoint: string): { config: string } => ({
-    config: `[telemetry]\nendpoint = "${endpoint}"\ntimeout = "500ms"\nheaders = { x-key = "secret" }\n`,
+  const telemetry = (endpoint: string, timeout = '500ms'): { config: string } => ({
+    config: `[telemetry]\nendpoint = "${endpoint}"\ntimeout = "${timeout}"\nheaders = { x-key = "secret" }\n`,
   });
 
   test('that none listens', async () => {
@@ -49,6 +49,58 @@ describe('doctor says of the collector', () => {
     await patient.has('warning', 'telemetry', /no answer within 500 ms \(ETIMEDOUT\)/, /telemetry\.timeout/);
   });
 
+  test('that it does not answer, without waiting for as long as an export would', async () => {
+    await using patient = await Patient.admit(fixture);
+    await using collector = await collectorThat(() => {});
+    patient.configure(telemetry(collector.endpoint, '30s'));
+    await patient.has('warning', 'telemetry', /no answer within 5000 ms \(ETIMEDOUT\)/, /telemetry\.timeout/);
+  });
+
+  test('what it says, without the secrets that it repeats', async () => {
+    await using patient = await Patient.admit(fixture);
+    await using collector = await collectorThat((answer, { headers, url }) =>
+      answer(400, JSON.stringify({ url, ...headers })),
+    );
+    const { host } = new URL(collector.endpoint);
+    patient.configure({
+      config: `[telemetry]
+endpoint = "http://agent:PASSWORD@${host}/v1/metrics?key=QUERYKEY"
+headers = { x-token = "Bearer SECRETTOKEN" }
+`,
+    });
+    const { findings } = await patient.has('warning', 'telemetry', /HTTP 400: .*"x-token":"\*\*\*"/, /JSON/);
+    const basic = Buffer.from('agent:PASSWORD').toString('base64');
+    assert.doesNotMatch(JSON.stringify(findings), new RegExp(`SECRETTOKEN|PASSWORD|QUERYKEY|${basic}`));
+  });
+
+  test('that a web server listens there, which answers anything with a page', async () => {
+    await using patient = await Patient.admit(fixture);
+    await using web = await collectorThat((answer) =>
+      answer(200, '<!doctype html><title>Hello</title>', { 'content-type': 'text/html' }),
+    );
+    patient.configure(telemetry(web.endpoint));
+    await patient.has(
+      'warning',
+      'telemetry',
+      /what listens there is no OTLP collector/,
+      /telemetry\.endpoint/,
+    );
+  });
+
+  for (const [what, text, type] of [
+    ['with nothing', '', 'application/x-protobuf'],
+    ['with JSON that is not called so', '{"partialSuccess":{}}', 'text/plain'],
+    ['with much JSON', `{"x":"${'x'.repeat(50_000)}"}`, 'application/json; charset=utf-8'],
+  ] as const) {
+    test(`that it takes metrics, where it answers ${what}`, async () => {
+      await using patient = await Patient.admit(fixture);
+      await using collector = await collectorThat((answer) => answer(200, text, { 'content-type': type }));
+      patient.configure(telemetry(collector.endpoint));
+      const { findings } = await patient.examine();
+      assert.equal(findings.find(({ check }) => check === 'telemetry')?.level, 'ok');
+    });
+  }
+
   test('that its name cannot be resolved', async () => {
     await using patient = await Patient.admit(fixture);
     patient.configure(telemetry('http://collector.invalid:4318/v1/metrics'));
@@ -72,7 +124,10 @@ interface Taken {
 }
 
 async function collectorThat(
-  answers: (answer: (status: number, text: string) => void) => void,
+  answers: (
+    answer: (status: number, text: string, headers?: OutgoingHttpHeaders) => void,
+    request: IncomingMessage,
+  ) => void,
 ): Promise<{ endpoint: string; taken: Taken[] } & AsyncDisposable> {
   const taken: Taken[] = [];
   const server = createServer((request, response) => {
@@ -82,7 +137,7 @@ async function collectorThat(
     });
     request.on('end', () => {
       taken.push({ key: request.headers['x-key'], body });
-      answers((status, text) => response.writeHead(status).end(text));
+      answers((status, text, headers) => response.writeHead(status, headers).end(text), request);
     });
   });
   server.listen(0, '127.0.0.1');

@@ -53,6 +53,28 @@ describe("ocserv's configuration is", () => {
     assert.deepEqual(findOcservConf(undefined, [], root), ['/srv/o.conf']);
   });
 
+  test('else, by the last drop-in by its name, whichever folder holds it', (t) => {
+    const root = units(t, {
+      [UNIT]: 'ExecStart=/usr/sbin/ocserv -f -c /etc/vpn/ocserv.conf',
+      'lib/systemd/system/ocserv.service.d/10-vendor.conf':
+        'ExecStart=\nExecStart=/usr/sbin/ocserv -c /vendor.conf',
+      'etc/systemd/system/ocserv.service.d/override.conf':
+        'ExecStart=\nExecStart=/usr/sbin/ocserv -c /admin.conf',
+    });
+    assert.deepEqual(findOcservConf(undefined, [], root), ['/admin.conf']);
+  });
+
+  test("else, by an administrator's drop-in in the place of the vendor's of that name", (t) => {
+    const root = units(t, {
+      [UNIT]: 'ExecStart=/usr/sbin/ocserv -f -c /etc/vpn/ocserv.conf',
+      'etc/systemd/system/ocserv.service.d/10-vendor.conf': '',
+      'lib/systemd/system/ocserv.service.d/10-vendor.conf':
+        'ExecStart=\nExecStart=/usr/sbin/ocserv -c /vendor.conf',
+      'lib/systemd/system/ocserv.service.d/README': 'ExecStart=\nExecStart=/usr/sbin/ocserv -c /readme.conf',
+    });
+    assert.deepEqual(findOcservConf(undefined, [], root), ['/etc/vpn/ocserv.conf']);
+  });
+
   test('else where it is by default', (t) => {
     assert.deepEqual(findOcservConf(undefined, [], scratch(t)), ['/etc/ocserv/ocserv.conf']);
   });

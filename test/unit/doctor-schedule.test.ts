@@ -24,6 +24,14 @@ describe('a line of a crontab runs maintain', () => {
     '*/5 * * * * /opt/ocagent-hook/bin/ocagent-hook --config /etc/x.toml maintain',
     '@hourly root ocagent-hook maintain',
     '\t* * * * *\troot\tOCAGENT_CONFIG=/etc/x.toml ocagent-hook maintain',
+    '* * * * * root OCAGENT_CONFIG="/etc/a b" /opt/bin/ocagent-hook --config /etc/x.toml maintain >/dev/null 2>&1',
+    '* * * * * root flock -n /run/lock/ocagent-hook /usr/local/bin/ocagent-hook maintain --quiet',
+    "* * * * * root flock -n /run/x.lock -c 'ocagent-hook maintain'",
+    '* * * * * root cd / && timeout 50 nice ocagent-hook --config=/etc/x.toml maintain --quiet | logger -t vpn',
+    '* * * * * root [ -x /usr/local/bin/ocagent-hook ] && /usr/local/bin/ocagent-hook maintain',
+    "* * * * * root sh -c 'sleep 5; exec ocagent-hook maintain' # ours",
+    '* * * * * root ocagent-hook 2>>/var/log/x maintain',
+    '0-59/1 * * jan-dec mon-sun root "/opt/my dir/ocagent-hook" maintain --quiet%input',
   ]) {
     test(JSON.stringify(line), () => assert.ok(runsMaintain(line)));
   }
@@ -33,6 +41,14 @@ describe('a line of a crontab runs maintain', () => {
     '* * * * * root ocagent-hook status',
     '* * * * * root other maintain',
     'COMMAND="ocagent-hook maintain"',
+    '* * * * * root echo ocagent-hook # maintain',
+    '* * * * * root echo ocagent-hook maintain',
+    '* * * * * root ocagent-hook events flush; echo maintain done',
+    '* * * * * root ocagent-hook --config maintain status',
+    '* * * * * root ocagent-hook status % ocagent-hook maintain',
+    '* * * * * root not-ocagent-hook maintain',
+    "* * * * * root sh -c 'echo ocagent-hook maintain'",
+    'ocagent-hook maintain',
     '',
   ]) {
     test(`not: ${JSON.stringify(line)}`, () => assert.ok(!runsMaintain(line)));
@@ -68,6 +84,25 @@ describe('what runs maintain is found', () => {
     });
     assert.equal(findSchedules(root)[0]?.where, 'minutely.timer');
     assert.match(findSchedules(root)[0]?.idle?.cure ?? '', /systemctl enable --now minutely\.timer/);
+  });
+
+  test('in a timer whose service a drop-in has made run it', (t) => {
+    const root = machine(t, {
+      'lib/systemd/system/ocagent.timer': '[Timer]\n',
+      'lib/systemd/system/ocagent.service': '[Service]\nExecStart=/bin/true\n',
+      'etc/systemd/system/ocagent.service.d/run.conf':
+        '[Service]\nExecStart=\nExecStart=-/usr/bin/flock -n /run/x \\\n  /usr/local/bin/ocagent-hook maintain\n',
+    });
+    assert.equal(findSchedules(root)[0]?.where, 'ocagent.timer');
+  });
+
+  test('not in a timer whose service a drop-in has made run something else', (t) => {
+    const root = machine(t, {
+      'lib/systemd/system/ocagent.timer': '[Timer]\n',
+      'lib/systemd/system/ocagent.service': SERVICE,
+      'etc/systemd/system/ocagent.service.d/other.conf': '[Service]\nExecStart=\nExecStart=/bin/true\n',
+    });
+    assert.deepEqual(findSchedules(root), []);
   });
 
   test('not in a timer of which an administrator has overridden the service', (t) => {

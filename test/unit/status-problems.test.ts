@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Figures } from '../../src/cli/status-figures.ts';
 import { type Problem, problemsOf } from '../../src/cli/status-problems.ts';
-import type { Figures } from '../../src/cli/status-report.ts';
 
 const NOW = Date.UTC(2026, 10, 25, 12, 0, 0);
 
