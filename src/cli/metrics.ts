@@ -1,7 +1,7 @@
 import { closeSync, fchmodSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { shownUrl } from '../config/endpoint.ts';
-import { BUCKETS } from '../telemetry/catalogue.ts';
+import { BUCKETS } from '../metrics/catalogue.ts';
 import { exportMetrics } from '../telemetry/export.ts';
 import { type Snapshot, takeSnapshot } from '../telemetry/snapshot.ts';
 import { CommandFailed, configOf, type GlobalOptions, stateOf } from './context.ts';

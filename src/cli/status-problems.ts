@@ -1,4 +1,4 @@
-import { LATE_MAINTAIN_SECONDS, OLD_EVENT_SECONDS } from '../telemetry/limits.ts';
+import { LATE_MAINTAIN_SECONDS, OLD_EVENT_SECONDS } from '../metrics/limits.ts';
 import { roughly } from './output.ts';
 import type { Figures } from './status-figures.ts';
 

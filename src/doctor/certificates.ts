@@ -2,8 +2,8 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type DetailedPeerCertificate } from 'node:tls';
 import type { Config } from '../config/schema.ts';
+import { CERTIFICATE_DAYS } from '../metrics/limits.ts';
 import { readCertificates } from '../portal/certificates.ts';
-import { CERTIFICATE_DAYS } from '../telemetry/limits.ts';
 import { broken, type Finding, ok, warning } from './finding.ts';
 
 /** Renewal takes people a while. */

@@ -1,8 +1,8 @@
 import type { Config } from '../config/schema.ts';
+import { OLD_EVENT_SECONDS } from '../metrics/limits.ts';
 import { drainStatus } from '../state/drain.ts';
 import { tallyOutbox } from '../state/outbox-list.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { OLD_EVENT_SECONDS } from '../telemetry/limits.ts';
 import { type Age, ageOf } from './age.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
 

@@ -1,4 +1,4 @@
-import { LATE_MAINTAIN_SECONDS } from '../telemetry/limits.ts';
+import { LATE_MAINTAIN_SECONDS } from '../metrics/limits.ts';
 import { type Age, ageOf } from './age.ts';
 import { configOption } from './cures.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';

@@ -1,4 +1,4 @@
-import { type Attributes, BUCKETS, type CounterName, type HistogramName } from '../telemetry/catalogue.ts';
+import { type Attributes, BUCKETS, type CounterName, type HistogramName } from '../metrics/catalogue.ts';
 import { fromJson } from './json.ts';
 import type { Transaction } from './transaction.ts';
 

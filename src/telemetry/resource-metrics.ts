@@ -7,7 +7,7 @@ import {
   type MetricData,
   type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
-import { BUCKETS } from './catalogue.ts';
+import { BUCKETS } from '../metrics/catalogue.ts';
 import type { Measured, Snapshot } from './snapshot.ts';
 
 /** A snapshot as OpenTelemetry models it: cumulative since the state's creation, of a service instance that is the state. */

@@ -1,4 +1,15 @@
 import type { Config } from '../config/schema.ts';
+import {
+  type Attributes,
+  BUCKETS,
+  COUNTERS,
+  type Counter,
+  type CounterName,
+  GAUGES,
+  type GaugeName,
+  HISTOGRAMS,
+  type HistogramName,
+} from '../metrics/catalogue.ts';
 import { breakerRules } from '../policy/rules.ts';
 import { readCertificates } from '../portal/certificates.ts';
 import { type BreakerState, settleTime } from '../resilience/circuit-breaker.ts';
@@ -11,17 +22,6 @@ import { originOf } from '../state/origin.ts';
 import { tallyOutbox } from '../state/outbox-list.ts';
 import { liveSessionCount } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
-import {
-  type Attributes,
-  BUCKETS,
-  COUNTERS,
-  type Counter,
-  type CounterName,
-  GAUGES,
-  type GaugeName,
-  HISTOGRAMS,
-  type HistogramName,
-} from './catalogue.ts';
 
 export interface Point {
   readonly attributes: Attributes;

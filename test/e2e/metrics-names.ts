@@ -1,4 +1,4 @@
-import { type Attributes, COUNTERS, GAUGES, HISTOGRAMS, type Metric } from '../../src/telemetry/catalogue.ts';
+import { type Attributes, COUNTERS, GAUGES, HISTOGRAMS, type Metric } from '../../src/metrics/catalogue.ts';
 
 /** Name in Prometheus → what its series are known by, beside the server. */
 export const METRICS = new Map<string, readonly string[]>([

@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { run, toolEnvironment } from '../../scripts/vpn/run.ts';
-import { COUNTERS, GAUGES, HISTOGRAMS } from '../../src/telemetry/catalogue.ts';
+import { COUNTERS, GAUGES, HISTOGRAMS } from '../../src/metrics/catalogue.ts';
 import { METRICS, OF_THE_TARGET, underscored } from './metrics-names.ts';
 import { labelsInLegend, labelsNamedIn, RULES, readDashboard, selectorsIn } from './metrics-texts.ts';
 import { noPrometheus } from './require-prometheus.ts';

@@ -291,7 +291,6 @@ describe('doctor', () => {
     chmodSync(dirname(agent.state), 0o300);
     const { code, findings } = await patient.examine(AS_NOBODY);
     const found = findings.find(({ check }) => check === 'state');
-    // What this user may not see need not be wrong.
     assert.equal(found?.level, 'note', JSON.stringify(findings, null, 1));
     assert.match(found.what, /^it could not be checked: EACCES/);
     assert.match(found.cure, /as root$/);

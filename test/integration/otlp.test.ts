@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { describe, test } from 'node:test';
-import { BUCKETS, COUNTERS, GAUGES, HISTOGRAMS } from '../../src/telemetry/catalogue.ts';
+import { BUCKETS, COUNTERS, GAUGES, HISTOGRAMS } from '../../src/metrics/catalogue.ts';
 import { type Agent, LAUNCHER } from './agent.ts';
 import { Collector } from './collector.ts';
 import { gone, stderrOf } from './events.ts';

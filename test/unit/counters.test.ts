@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { count, counted, observe, observed, total } from '../../src/state/counters.ts';
-import type { Transaction } from '../../src/state/transaction.ts';
 import {
   type Attributes,
   BUCKETS,
   type CounterName,
   type HistogramName,
-} from '../../src/telemetry/catalogue.ts';
+} from '../../src/metrics/catalogue.ts';
+import { count, counted, observe, observed, total } from '../../src/state/counters.ts';
+import type { Transaction } from '../../src/state/transaction.ts';
 import { at, ledger, openState, scratch } from './fixture.ts';
 import { sibling } from './state-child.ts';
 

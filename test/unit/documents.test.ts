@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { BUCKETS, COUNTERS, GAUGES, HISTOGRAMS } from '../../src/telemetry/catalogue.ts';
+import { BUCKETS, COUNTERS, GAUGES, HISTOGRAMS } from '../../src/metrics/catalogue.ts';
 
 const document = (name: string): string =>
   readFileSync(join(import.meta.dirname, '..', '..', 'doc', name), 'utf8');

@@ -1,11 +1,11 @@
 import type { Config } from '../../src/config/schema.ts';
+import type { CounterName } from '../../src/metrics/catalogue.ts';
 import { type Decided, decide } from '../../src/policy/decide.ts';
 import type { Means } from '../../src/policy/means.ts';
 import type { Answer, Decision, Failure, PortalResult, Request } from '../../src/policy/types.ts';
 import { total } from '../../src/state/counters.ts';
 import type { State } from '../../src/state/state.ts';
 import type { StateUnusable } from '../../src/state/unusable.ts';
-import type { CounterName } from '../../src/telemetry/catalogue.ts';
 
 export const ALICE: Request = {
   vhost: 'default',

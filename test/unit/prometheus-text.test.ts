@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { BUCKETS, COUNTERS, GAUGES, HISTOGRAMS } from '../../src/metrics/catalogue.ts';
 import { count, observe } from '../../src/state/counters.ts';
-import { BUCKETS, COUNTERS, GAUGES, HISTOGRAMS } from '../../src/telemetry/catalogue.ts';
 import { prometheusText } from '../../src/telemetry/prometheus.ts';
 import { type Snapshot, takeSnapshot } from '../../src/telemetry/snapshot.ts';
 import { readExposition } from './exposition.ts';

@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { INITIAL, trip } from '../../src/resilience/circuit-breaker.ts';
-import { saveBreaker } from '../../src/state/breaker.ts';
-import { noteContact } from '../../src/state/contact.ts';
-import { count, observe } from '../../src/state/counters.ts';
-import { noteMaintainRun } from '../../src/state/maintenance.ts';
-import { enqueue } from '../../src/state/outbox.ts';
 import {
   type Attributes,
   COUNTERS,
   GAUGES,
   type GaugeName,
   HISTOGRAMS,
-} from '../../src/telemetry/catalogue.ts';
+} from '../../src/metrics/catalogue.ts';
+import { INITIAL, trip } from '../../src/resilience/circuit-breaker.ts';
+import { saveBreaker } from '../../src/state/breaker.ts';
+import { noteContact } from '../../src/state/contact.ts';
+import { count, observe } from '../../src/state/counters.ts';
+import { noteMaintainRun } from '../../src/state/maintenance.ts';
+import { enqueue } from '../../src/state/outbox.ts';
 import { type Snapshot, takeSnapshot } from '../../src/telemetry/snapshot.ts';
 import { at, ledger, openState, scratch, settings } from './fixture.ts';
 

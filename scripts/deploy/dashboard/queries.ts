@@ -1,4 +1,4 @@
-import type { CounterName, GaugeName, HistogramName } from '../../../src/telemetry/catalogue.ts';
+import type { CounterName, GaugeName, HistogramName } from '../../../src/metrics/catalogue.ts';
 
 /** Labels and what they must match: `=` unless the value begins with another of Prometheus' operators. */
 export type Matchers = Readonly<Record<string, string>>;

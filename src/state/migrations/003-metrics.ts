@@ -1,6 +1,6 @@
 export default `
 -- Histograms, cumulative over all invocations like the counters. \`buckets\` has how many fell into each, by the bounds of
--- src/telemetry/catalogue.ts in their order and one more above them.
+-- src/metrics/catalogue.ts in their order and one more above them.
 CREATE TABLE histogram (
   name TEXT NOT NULL, attributes TEXT NOT NULL CHECK (json_valid(attributes)),
   buckets TEXT NOT NULL CHECK (json_valid(buckets)), sum REAL NOT NULL,
