@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { milliseconds } from '../state/clock.ts';
 
 /** The kernel's unit of a process' start time; 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -10,8 +11,8 @@ let startedAt: number | null = null;
  * come up, and in a storm that alone can take longer than a portal call.
  */
 export function elapsed(): number {
-  startedAt ??= performance.now() - (ageByKernel() ?? process.uptime() * 1_000);
-  return performance.now() - startedAt;
+  startedAt ??= milliseconds() - (ageByKernel() ?? process.uptime() * 1_000);
+  return milliseconds() - startedAt;
 }
 
 /** proc(5): the 22nd field of stat, in ticks since boot, of which the second, the name, may hold blanks and parentheses. */

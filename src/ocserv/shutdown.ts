@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { milliseconds } from '../state/clock.ts';
 import { sleep } from '../state/patience.ts';
 
 /** Milliseconds that a disconnect may take to find out: its record waits for it, and ocserv may kill us soon. */
@@ -14,12 +15,12 @@ const LOOK_EVERY_MS = 10;
 export async function isServerGoingDown(): Promise<boolean> {
   const main = mainProcess();
   if (main === null) return false;
-  const until = performance.now() + LOOK_FOR_MS;
+  const until = milliseconds() + LOOK_FOR_MS;
   for (;;) {
     if (waitsForEvents(main)) return false;
     const modules = livingModules(main);
     if (modules === 0) return true;
-    if (modules === null || performance.now() > until) return false;
+    if (modules === null || milliseconds() > until) return false;
     await sleep(LOOK_EVERY_MS);
   }
 }

@@ -1,5 +1,6 @@
 import { admit } from '../resilience/circuit-breaker.ts';
 import { loadBreaker } from '../state/breaker.ts';
+import { milliseconds } from '../state/clock.ts';
 import type { Ticket } from '../state/portal-queue.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
@@ -66,7 +67,7 @@ async function consultWith(
 /** A trial's call must be over before its lease is: the lease is the timeout and a second. */
 function atMost({ admission, admittedAt }: Asking, { config }: Means): number {
   if (admission === null || admission.trial === null) return Number.POSITIVE_INFINITY;
-  return config.portal.timeout - (performance.now() - admittedAt);
+  return config.portal.timeout - (milliseconds() - admittedAt);
 }
 
 /** A value that is present but invalid is denied without asking anybody. It is a decision, so it is counted as one. */

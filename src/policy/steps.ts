@@ -3,6 +3,7 @@ import { type Admission, admit, type BreakerState } from '../resilience/circuit-
 import { freshness } from '../resilience/freshness.ts';
 import { hasPassed, type Instant } from '../resilience/instant.ts';
 import { loadBreaker, saveBreaker } from '../state/breaker.ts';
+import { milliseconds } from '../state/clock.ts';
 import { noteContact } from '../state/contact.ts';
 import { count } from '../state/counters.ts';
 import { findDecision, type KeptDecision, touchDecision } from '../state/decisions.ts';
@@ -87,7 +88,7 @@ export function consult(
     breaker,
     remembered: entry,
     seenAt: tx.now,
-    admittedAt: performance.now(),
+    admittedAt: milliseconds(),
   };
 }
 

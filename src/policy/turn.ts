@@ -1,3 +1,4 @@
+import { milliseconds } from '../state/clock.ts';
 import { sleep } from '../state/patience.ts';
 import { ahead, type Ticket } from '../state/portal-queue.ts';
 import type { State } from '../state/state.ts';
@@ -19,11 +20,11 @@ const ONE_CALL_MS = 30;
  * @returns whether there was anything to wait for.
  */
 export async function waitForTurn(state: State, ticket: Ticket, limit: number): Promise<boolean> {
-  const end = performance.now() + limit;
+  const end = milliseconds() + limit;
   // Fetched, not imported: a cached connect never comes here.
   const atOnce = AT_ONCE_PER_CPU * process.getBuiltinModule('node:os').availableParallelism();
   for (let before = ticket.ahead; before >= atOnce; ) {
-    const left = end - performance.now();
+    const left = end - milliseconds();
     if (left <= 0) return true;
     // Those further back look less often, so that the looking itself stays cheap.
     await sleep(Math.min(left, Math.max(ONE_CALL_MS / 2, ((before - atOnce + 1) * ONE_CALL_MS) / 2)));

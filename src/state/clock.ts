@@ -17,3 +17,12 @@ function bootId(): string {
     return '';
   }
 }
+
+/**
+ * Milliseconds by a clock that nobody can set, for spans within this process. Not `performance.now()`: its first use loads eleven of
+ * Node's own modules, a twentieth of a hook's life.
+ */
+export function milliseconds(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1_000 + nanoseconds / 1_000_000;
+}

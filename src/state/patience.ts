@@ -1,3 +1,5 @@
+import { milliseconds } from './clock.ts';
+
 /**
  * How long one process may wait for the state, over all its steps. SQLite's own busy handler is synchronous: while
  * it waits, no timer runs and no SIGTERM is heard. So it gets only SLICE at a time, and the rest is waited here, with
@@ -13,9 +15,9 @@ export class Patience {
     this.#left = budget;
   }
 
-  /** Waits a moment after a failed try that began at `since` (performance.now()). False when the budget is used up. */
+  /** Waits a moment after a failed try that began at `since` (milliseconds()). False when the budget is used up. */
   async pause(since: number): Promise<boolean> {
-    this.#left -= performance.now() - since;
+    this.#left -= milliseconds() - since;
     if (this.#left <= 0) return false;
     // Siblings that collided once must not meet again at the same moment.
     const wait = Math.min(this.#left, 2 + Math.random() * 18);

@@ -1,5 +1,6 @@
 import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { milliseconds } from './clock.ts';
 import { type Patience, SLICE_MS } from './patience.ts';
 import type { FileIdentity } from './trust.ts';
 import { troubleOf } from './unusable.ts';
@@ -33,7 +34,7 @@ export async function alone<T>(path: string, patience: Patience, work: () => Pro
 
 async function lockExclusively(gate: Database.Database, patience: Patience): Promise<boolean> {
   for (;;) {
-    const since = performance.now();
+    const since = milliseconds();
     try {
       gate.exec('BEGIN EXCLUSIVE');
       return true;

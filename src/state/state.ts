@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { now } from './clock.ts';
+import { milliseconds, now } from './clock.ts';
 import { hurry } from './hurry.ts';
 import { isCurrent, migrate } from './migrate.ts';
 import { Patience, SLICE_MS } from './patience.ts';
@@ -80,7 +80,7 @@ export class State {
    */
   async step<T>(work: (tx: Transaction) => T): Promise<T> {
     for (;;) {
-      const since = performance.now();
+      const since = milliseconds();
       try {
         const result = this.#attempt('BEGIN IMMEDIATE', work, true);
         this.unrecorded = null;
@@ -111,7 +111,7 @@ export class State {
    */
   async read<T>(work: (tx: Transaction) => T): Promise<T> {
     for (;;) {
-      const since = performance.now();
+      const since = milliseconds();
       try {
         return this.#attempt('BEGIN', work, false);
       } catch (error) {
@@ -135,11 +135,11 @@ export class State {
   }
 
   #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
-    const since = performance.now();
+    const since = milliseconds();
     try {
       this.#db.exec(begin);
     } finally {
-      this.#contended ||= performance.now() - since > CONTENDED_MS;
+      this.#contended ||= milliseconds() - since > CONTENDED_MS;
     }
     const calmDown = writable && this.#contended ? hurry() : null;
     try {
@@ -171,7 +171,7 @@ interface Opened {
 
 async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
   for (let recovered = false; ; ) {
-    const since = performance.now();
+    const since = milliseconds();
     const identity = checkTrust(options.path);
     try {
       const inMemory = identity === null && !options.create;
