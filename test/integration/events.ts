@@ -16,9 +16,19 @@ export async function gone(agent: Agent): Promise<void> {
   const until = performance.now() + LONGEST_MS;
   for (;;) {
     const [drain] = agent.query<{ lease: string; pid: number }>('SELECT lease, pid FROM drain');
-    if (drain === undefined || (drain.lease === 'free' && (drain.pid === 0 || !isAlive(drain.pid)))) return;
+    if (drain === undefined || (drain.lease === 'free' && (drain.pid === 0 || hasEnded(drain.pid)))) return;
     if (performance.now() > until) throw new Error('the drain stays');
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** With all its threads: one that is slow to die still has its process' files open, and a file system that is in use. */
+function hasEnded(pid: number): boolean {
+  if (isAlive(pid)) return false;
+  try {
+    return readdirSync(`/proc/${pid}/task`).length <= 1;
+  } catch {
+    return true;
   }
 }
 
