@@ -47,7 +47,6 @@ export function eventsAtAGlance(
 }
 
 function outboxStatus(tx: Transaction, { events }: Config) {
-  const drain = drainStatus(tx);
   const tally = tallyOutbox(tx);
   return {
     enabled: events.enabled,
@@ -57,13 +56,19 @@ function outboxStatus(tx: Transaction, { events }: Config) {
     delivered_total: total(tx, 'ocserv.events.delivered_total'),
     dropped_total: total(tx, 'ocserv.events.dropped_total'),
     disconnect_orders: orderCount(tx),
-    drain: {
-      running: drain.running,
-      pid: drain.pid,
-      failures: drain.failures,
-      retry_at: drain.retryAt > tx.now.wall ? timestamp(drain.retryAt) : null,
-      last_error: drain.lastError,
-    },
+    drain: drainFigures(tx),
+  };
+}
+
+/** The fields of `events status --json` and of `status --json` under `drain`. */
+export function drainFigures(tx: Transaction) {
+  const { running, pid, failures, retryAt, lastError } = drainStatus(tx);
+  return {
+    running,
+    pid,
+    failures,
+    retry_at: retryAt > tx.now.wall ? timestamp(retryAt) : null,
+    last_error: lastError,
   };
 }
 

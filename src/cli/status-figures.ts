@@ -2,7 +2,6 @@ import type { Config } from '../config/schema.ts';
 import { loadBreaker } from '../state/breaker.ts';
 import { loadContact, timestamp } from '../state/contact.ts';
 import { counted, total } from '../state/counters.ts';
-import { type DrainStatus, drainStatus } from '../state/drain.ts';
 import { exportStatus } from '../state/export-turn.ts';
 import { lastMaintainRun } from '../state/maintenance.ts';
 import { SCHEMA_VERSION } from '../state/migrate.ts';
@@ -10,7 +9,7 @@ import { liveSessionCount } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { breakerStatus } from './breaker.ts';
 import { cacheStats } from './cache.ts';
-import { eventsAtAGlance } from './events.ts';
+import { drainFigures, eventsAtAGlance } from './events.ts';
 
 export type Figures = ReturnType<typeof figures>;
 
@@ -31,7 +30,7 @@ export function figures(tx: Transaction, config: Config) {
       delivered_total: total(tx, 'ocserv.events.delivered_total'),
       dropped_total: total(tx, 'ocserv.events.dropped_total'),
     },
-    drain: drainFigures(tx, drainStatus(tx)),
+    drain: drainFigures(tx),
     sessions: { active: liveSessionCount(tx) },
     portal: {
       last_success_at: contact.lastSuccessAt,
@@ -59,14 +58,4 @@ function decisionsBySource(tx: Transaction): Record<string, { allowed: number; d
     bySource[source] = sums;
   }
   return bySource;
-}
-
-function drainFigures(tx: Transaction, { running, pid, failures, retryAt, lastError }: DrainStatus) {
-  return {
-    running,
-    pid,
-    failures,
-    retry_at: retryAt > tx.now.wall ? timestamp(retryAt) : null,
-    last_error: lastError,
-  };
 }

@@ -4,7 +4,8 @@ import { readConfig } from './read.ts';
 import { readRegularFile } from './regular-file.ts';
 import type { Config } from './schema.ts';
 
-const DEFAULT_FILE = '/etc/ocagent-hook/config.toml';
+/** Where hooks look when ocserv's environment names no other. */
+export const DEFAULT_FILE = '/etc/ocagent-hook/config.toml';
 
 /** A configuration that cannot be used: every reason, one a line, each with its place and its cure. */
 export class ConfigError extends Error {

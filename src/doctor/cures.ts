@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
+import { DEFAULT_FILE } from '../config/load.ts';
 import type { Finding } from './finding.ts';
 import { quoted } from './quoted.ts';
-import { DEFAULT_FILE } from './surroundings.ts';
 
 /** What the program's own commands need to be told, so that they use the configuration that was examined: nothing, or an option with a blank before it. */
 export function configOption(configFile: string): string {

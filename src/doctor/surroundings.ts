@@ -1,11 +1,9 @@
 import { realpathSync, statSync } from 'node:fs';
+import { DEFAULT_FILE } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { broken, type Finding, warning } from './finding.ts';
 import type { Server } from './processes.ts';
 import { quoted } from './quoted.ts';
-
-/** Where hooks look when ocserv's environment names no other. */
-export const DEFAULT_FILE = '/etc/ocagent-hook/config.toml';
 
 /** Of several ocservs on one machine those whose hooks use the configuration that is examined; all where none does. */
 export function serversOf(examined: string, servers: readonly Server[]): readonly Server[] {

@@ -15,25 +15,13 @@ import { readCertificates } from '../portal/certificates.ts';
 import { type BreakerState, settleTime } from '../resilience/circuit-breaker.ts';
 import { loadBreaker } from '../state/breaker.ts';
 import { contactTimes } from '../state/contact.ts';
-import { counted, observed } from '../state/counters.ts';
+import { type Counted, counted, type Observed, observed } from '../state/counters.ts';
 import { decisionCount } from '../state/decisions.ts';
 import { lastMaintainRun } from '../state/maintenance.ts';
 import { originOf } from '../state/origin.ts';
 import { tallyOutbox } from '../state/outbox-list.ts';
 import { liveSessionCount } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
-
-export interface Point {
-  readonly attributes: Attributes;
-  readonly value: number;
-}
-
-export interface Distribution {
-  readonly attributes: Attributes;
-  /** How many in each bucket of the catalogue, and above them. */
-  readonly buckets: readonly number[];
-  readonly sum: number;
-}
 
 export interface Measured<Name, P> {
   readonly name: Name;
@@ -50,9 +38,9 @@ export interface Snapshot {
   /** Random, and another one when the state had to be begun anew. */
   readonly instanceId: string;
   readonly version: string;
-  readonly counters: readonly Measured<CounterName, Point>[];
-  readonly histograms: readonly Measured<HistogramName, Distribution>[];
-  readonly gauges: readonly Measured<GaugeName, Point>[];
+  readonly counters: readonly Measured<CounterName, Counted>[];
+  readonly histograms: readonly Measured<HistogramName, Observed>[];
+  readonly gauges: readonly Measured<GaugeName, Counted>[];
 }
 
 const NOTHING_OBSERVED = { buckets: [...BUCKETS, Number.POSITIVE_INFINITY].map(() => 0), sum: 0 };
@@ -93,10 +81,10 @@ type Origin = Pick<Snapshot, 'createdAt' | 'takenAt' | 'instanceId' | 'version'>
 
 const BREAKER_STATES: Readonly<Record<BreakerState['kind'], number>> = { closed: 0, open: 1, 'half-open': 2 };
 
-function gauges(tx: Transaction, config: Config, origin: Origin): Measured<GaugeName, Point>[] {
+function gauges(tx: Transaction, config: Config, origin: Origin): Measured<GaugeName, Counted>[] {
   const { pending, failed, oldestAt } = tallyOutbox(tx);
   const { lastSuccess, lastError, certificateExpires } = contactTimes(tx);
-  const values: Readonly<Record<GaugeName, number | readonly Point[]>> = {
+  const values: Readonly<Record<GaugeName, number | readonly Counted[]>> = {
     'ocserv.circuit_breaker.state':
       BREAKER_STATES[settleTime(loadBreaker(tx), breakerRules(config), tx.now).kind],
     'ocserv.cache.size': decisionCount(tx),
@@ -123,7 +111,7 @@ function gauges(tx: Transaction, config: Config, origin: Origin): Measured<Gauge
 }
 
 /** A certificate that cannot be read has no date to show; `config check` and `doctor` say what is wrong with it. */
-function certificates({ portal: { tls } }: Config, met: number | null): Point[] {
+function certificates({ portal: { tls } }: Config, met: number | null): Counted[] {
   if (!tls.enabled) return [];
   const expiry = (file: string, of: 'first' | 'longest'): number | null => {
     try {
