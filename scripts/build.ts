@@ -24,7 +24,7 @@ const target = join(root, 'dist');
 /** Loaded by an `import()` where they are needed; each is a file of its own. */
 const CHUNKS: Readonly<Record<string, string>> = {
   main: 'src/main.ts',
-  portal: 'src/portal/check-policy.ts',
+  portal: 'src/portal/policy-line.ts',
   drain: 'src/events/drain-process.ts',
   'session-calls': 'src/portal/session-calls.ts',
   explain: 'src/config/explain.ts',

@@ -37,7 +37,14 @@ path = "${join(scratch, 'state', 'state.db')}"
     await promisify(execFile)(
       process.execPath,
       [...FLAGS, '--require', join(import.meta.dirname, 'keep-code.cjs'), join(dist, 'boot.cjs'), ...args],
-      { env: { ...env, OCAGENT_CONFIG: config, CODE_CACHE_ID: buildId, OCAGENT_STARTS_DRAIN: '1' } },
+      {
+        env: {
+          ...env,
+          OCAGENT_CONFIG: config,
+          CODE_CACHE_ID: buildId,
+          OCAGENT_LAUNCHER: String(process.pid),
+        },
+      },
     ).catch((error: { code?: unknown; stderr?: string }) => {
       // 1 is a denial, which is among the ways to be learned; 64 more is that a drain is wanted.
       if (![1, 64, 65].includes(Number(error.code)))

@@ -5,7 +5,8 @@ import { byDeadline, statePatience } from '../policy/deadline.ts';
 import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request } from '../policy/types.ts';
-import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
+import { askPortal, waitLimits } from '../portal/ask.ts';
+import { milliseconds } from '../state/clock.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { configOf, type GlobalOptions, stateOf } from './context.ts';
@@ -42,7 +43,8 @@ export async function auth(options: AuthOptions): Promise<number> {
     bypassCache: !options.cache,
     record: () => {},
     onStateLost: lost,
-    mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
+    waitLimits: waitLimits(config, elapsed(), milliseconds()),
+    mayLead: 'no' as const,
     askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
   };
   const invalid = whyInvalid(request);

@@ -4,6 +4,7 @@ import { settleTime } from '../resilience/circuit-breaker.ts';
 import { loadBreaker } from '../state/breaker.ts';
 import { callDrain, isDrainOnItsWay, mustWait } from '../state/drain.ts';
 import { hasDueOrders } from '../state/orders.ts';
+import { launcherWaits } from '../state/process.ts';
 import type { Transaction } from '../state/transaction.ts';
 
 /**
@@ -14,7 +15,7 @@ import type { Transaction } from '../state/transaction.ts';
  */
 export function sendForDrain(tx: Transaction, config: Config, urgent: boolean): boolean {
   // The launcher starts it, after this process has gone (bin/ocagent-hook). Without one nobody would.
-  if (!tx.writable || process.env['OCAGENT_STARTS_DRAIN'] !== '1' || isDrainOnItsWay(tx)) return false;
+  if (!tx.writable || !launcherWaits() || isDrainOnItsWay(tx)) return false;
   const needsPortal = !urgent && !hasDueOrders(tx);
   if (needsPortal && (mustWait(tx, config.events.retry_max) || isBreakerOpen(tx, config))) return false;
   callDrain(tx);

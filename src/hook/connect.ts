@@ -6,7 +6,9 @@ import { byDeadline, statePatience } from '../policy/deadline.ts';
 import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request, Source } from '../policy/types.ts';
-import { askPortal, timeBeforeAsking } from '../portal/ask.ts';
+import { waitLimits } from '../portal/ask.ts';
+import { milliseconds } from '../state/clock.ts';
+import { launcherWaits } from '../state/process.ts';
 import { sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
@@ -16,6 +18,7 @@ import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
 import { type Outcome, reportDropped } from './outcome.ts';
+import { PortalAccess } from './portal-access.ts';
 
 /**
  * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the start of
@@ -30,7 +33,7 @@ export async function connect(
 ): Promise<Outcome> {
   const request: Request = { ...session, sessionId: sessionIdOf(session.ocservId, Date.now()) };
   const answered = { tooLate: false };
-  const left: { aftermath: Aftermath } = { aftermath: NOTHING_LEFT };
+  const left: Left = { aftermath: NOTHING_LEFT };
   let inTime: Decision | null = null;
   const decision = await byDeadline(request, invalid, config, elapsed(), async (know) => {
     inTime = await decideInTime(request, session, invalid, config, log, answered, left, know);
@@ -46,7 +49,16 @@ export async function connect(
     });
   }
   reportDropped(log, left.aftermath.dropped);
-  return { status: conclude(decision, request, config, log), drain: left.aftermath.drain };
+  const status = conclude(decision, request, config, log);
+  const { aftermath, stay } = left;
+  const stays = decision === inTime && stay !== undefined;
+  return { status, drain: aftermath.drain, ...(stays ? { stay } : {}) };
+}
+
+/** What a decision leaves behind, besides the answer. */
+interface Left {
+  aftermath: Aftermath;
+  stay?: () => Promise<void>;
 }
 
 async function decideInTime(
@@ -56,10 +68,11 @@ async function decideInTime(
   config: Config,
   log: Log,
   answered: { readonly tooLate: boolean },
-  left: { aftermath: Aftermath },
+  left: Left,
   know: (decision: Decision) => void,
 ): Promise<Decision> {
   const state = await openState(config, log, { patience: statePatience(config), durable: false });
+  const portal = new PortalAccess(config, log);
   const means = {
     config,
     state,
@@ -72,11 +85,13 @@ async function decideInTime(
       left.aftermath = recordConnect(tx, decision, isLetIn(decision, config), request, session, config);
       countConnect(tx, decision);
     },
-    mayWaitForTurn: () => timeBeforeAsking(config, elapsed()),
-    askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
+    waitLimits: waitLimits(config, elapsed(), milliseconds()),
+    mayLead: launcherWaits() ? ('afterwards' as const) : ('meanwhile' as const),
+    askPortal: (atMost: number, term: number | null) => portal.ask(request, atMost, term),
   };
   if (invalid !== null) return decideInvalid(invalid, means);
-  const { decision, failure } = await decide(request, means);
+  const { decision, failure, leads } = await decide(request, means);
+  if (leads !== null) left.stay = () => portal.stay(leads);
   if (failure !== null) reportFailure(log, failure, request);
   if (state !== null) reportUnrecorded(log, state, request);
   if (decision.shouldDisconnect && (state === null || state.unrecorded !== null)) {

@@ -2,6 +2,10 @@ import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import { CHECKPOINT_PAGES, CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import { elapsed } from './elapsed.ts';
+
+/** A process that comes here so late after its start has waited for the processor: it is one of many. */
+const LATE_MS = 150;
 
 /** The state, or null when it cannot be used: the call then goes on without it, and the log says why. */
 export async function openState(
@@ -15,6 +19,7 @@ export async function openState(
       create: true,
       patience,
       durable,
+      isBusy: elapsed() > LATE_MS,
       checkpointPages: durable ? CHECKPOINT_PAGES : CONNECT_CHECKPOINT_PAGES,
       onSetAside: (aside) =>
         log.error('the state was corrupt: it was set aside, and a new one begun', {

@@ -7,6 +7,8 @@ export interface Outcome {
   readonly status: number;
   /** There is work for a drain, and none is on its way. */
   readonly drain: boolean;
+  /** What this process still does for its siblings once its own answer is out. */
+  readonly stay?: () => Promise<void>;
 }
 
 /** Events that had to go so that the outbox keeps its bound. */

@@ -7,7 +7,8 @@ import { elapsed } from './elapsed.ts';
 import { type HookCall, readCall } from './environment.ts';
 import { figures } from './figures.ts';
 import { hostUpdate } from './host-update.ts';
-import { DRAIN_WANTED, leave } from './leave.ts';
+import { answerAndStay, DRAIN_WANTED } from './launcher.ts';
+import { leave } from './leave.ts';
 import type { Outcome } from './outcome.ts';
 
 /** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/main.ts. */
@@ -25,6 +26,7 @@ type Served = Exclude<HookCall, { reason: 'refused' }>;
 /** One call of ocserv's, from its environment to the exit status. */
 export async function runHook(): Promise<void> {
   let final: number | null = null;
+  let stays = false;
   let log = new Log(DEFAULT_LOG);
   let config: Config | null = null;
   const call = readCall(process.env);
@@ -32,7 +34,7 @@ export async function runHook(): Promise<void> {
   // ocserv waits for a connect that it told to end, so it ends at once; a status other than 0 tells it that no session
   // came up. Once the answer stands it stands; and a disconnect happens only once, so it is not given up at all.
   process.on('SIGTERM', () => {
-    if (process.env['REASON'] === 'connect' && final === null) leave(TERMINATED);
+    if (process.env['REASON'] === 'connect' && (final === null || stays)) leave(TERMINATED);
   });
   const fault = (error: unknown): void => {
     if (final !== null) return;
@@ -55,8 +57,8 @@ export async function runHook(): Promise<void> {
     }
     config = await loadConfig(configFile());
     log = new Log(config.log);
-    const { status, drain } = await serve(call, config, log);
-    await end(status, drain);
+    const { status, drain, stay } = await serve(call, config, log);
+    await end(status, drain, stay);
   } catch (error) {
     if (!(error instanceof ConfigError)) return fault(error);
     for (const problem of error.problems) log.error('configuration error', { error: problem });
@@ -67,10 +69,16 @@ export async function runHook(): Promise<void> {
     await end(UNUSABLE);
   }
 
-  async function end(code: number, drain = false): Promise<void> {
+  async function end(code: number, drain = false, stay?: Outcome['stay']): Promise<void> {
     final ??= drain ? code + DRAIN_WANTED : code;
     const written = await log.flush(call.reason === 'connect' ? connectFlush(config) : PATIENT_FLUSH_MS);
-    leave(final, !written);
+    if (stay === undefined) leave(final, !written);
+    stays = true;
+    const calmDown = answerAndStay(final);
+    await stay();
+    calmDown();
+    await log.flush(PATIENT_FLUSH_MS);
+    leave(final);
   }
 }
 

@@ -1,21 +1,25 @@
 import { admit } from '../resilience/circuit-breaker.ts';
 import { loadBreaker } from '../state/breaker.ts';
 import { milliseconds } from '../state/clock.ts';
-import type { Ticket } from '../state/portal-queue.ts';
+import type { Question } from '../state/questions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import { wake } from '../state/wake.ts';
 import { CUT_SHORT, invalidDecision, undecided } from './decision.ts';
 import type { Means } from './means.ts';
 import { breakerRules } from './rules.ts';
 import { type Asking, conclude, concludeAlone, consult, finish, WITHOUT_STATE } from './steps.ts';
-import { waitForTurn } from './turn.ts';
-import type { Decision, Failure, Request } from './types.ts';
+import type { Decision, Failure, PortalResult, Request } from './types.ts';
+import { waitForAnswer } from './wait.ts';
+import type { Way } from './way.ts';
 
 export interface Decided {
   readonly decision: Decision;
   /** Why the portal could not answer; null when it did or was not asked. */
   readonly failure: Failure | null;
+  /** The term, where this process must go on asking the portal for siblings that wait; else null. */
+  readonly leads: number | null;
 }
 
 /**
@@ -23,41 +27,53 @@ export interface Decided {
  * Short transactions with the portal's call between them; a single one when it need not be asked.
  */
 export async function decide(request: Request, means: Means): Promise<Decided> {
-  const first = await consultInTurn(request, means);
-  if (first !== null && 'decision' in first) return { decision: first.decision, failure: null };
+  const heard = await hear(request, means);
+  if ('decision' in heard) return { decision: heard.decision, failure: null, leads: null };
 
-  const asking = first ?? WITHOUT_STATE;
-  const result = await means.askPortal(atMost(asking, means));
+  const { asking, result } = heard;
   const failure = 'failure' in result ? result.failure : null;
   const alone = concludeAlone(request, asking, result, means);
   means.onProvisional(alone);
 
   const final =
-    first === null
+    asking === WITHOUT_STATE
       ? null
       : await withState(means, (state) => state.step((tx) => conclude(tx, request, asking, result, means)));
-  return { decision: final ?? alone, failure };
+  if (final !== null && final.left.wakes !== null) wake(final.left.wakes);
+  // What was not written down leads nobody: a sibling takes over once this process has gone.
+  const leads = means.state?.unrecorded === null ? (final?.left.leads ?? null) : null;
+  return { decision: final?.decision ?? alone, failure, leads };
 }
 
-/** The first step, and where siblings ask the portal first, the wait for one's turn and the same step again. */
-async function consultInTurn(
+type Consulted = { readonly decision: Decision } | Asking;
+
+/** The decision, where the portal need not be asked; else what it says, by a sibling's call or by one of our own. */
+async function hear(
   request: Request,
   means: Means,
-): Promise<{ decision: Decision } | Asking | null> {
-  const first = await consultWith(null, request, means);
-  if (first === null || 'decision' in first || first.ticket === null || means.state === null) return first;
-  const { ticket } = first;
-  if (!(await waitForTurn(means.state, ticket, means.mayWaitForTurn()))) return first;
-  // Meanwhile siblings may have been told of this very user, or found the portal dead.
-  return consultWith(ticket, request, means);
+): Promise<{ decision: Decision } | { asking: Asking; result: PortalResult }> {
+  for (let waited: Question | null = null; ; ) {
+    const asking: Consulted = (await consultWith(waited, request, means)) ?? WITHOUT_STATE;
+    if ('decision' in asking) return asking;
+    const way: Way = asking.way;
+    if (way.kind !== 'wait' || means.state === null) {
+      const term = way.kind === 'lead' ? way.term : null;
+      return { asking, result: await means.askPortal(atMost(asking, means), term) };
+    }
+    wake(way.leader.pid);
+    const result = await waitForAnswer(means.state, way.question, means.waitLimits);
+    if (result !== null) return { asking, result };
+    // The leader has gone, or has been too slow. Meanwhile siblings may have been told of this very user, or found the portal dead.
+    waited = way.question;
+  }
 }
 
 async function consultWith(
-  ticket: Ticket | null,
+  waited: Question | null,
   request: Request,
   means: Means,
-): Promise<{ decision: Decision } | Asking | null> {
-  const result = await withState(means, (state) => state.step((tx) => consult(tx, request, means, ticket)));
+): Promise<Consulted | null> {
+  const result = await withState(means, (state) => state.step((tx) => consult(tx, request, means, waited)));
   if (result !== null && !('decision' in result)) {
     means.onProvisional(concludeAlone(request, result, { failure: CUT_SHORT }, means));
   }

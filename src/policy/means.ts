@@ -3,15 +3,21 @@ import type { Transaction } from '../state/transaction.ts';
 import type { StateUnusable } from '../state/unusable.ts';
 import type { Conditions } from './decision.ts';
 import type { Decision, PortalResult } from './types.ts';
+import type { MayLead, WaitLimits } from './way.ts';
 
 /** What a decision needs from outside. */
 export interface Means extends Conditions {
   /** Null when it cannot be used; why was reported when it was opened. */
   readonly state: State | null;
-  /** `atMost`: milliseconds that the call may take, besides all other bounds. */
-  readonly askPortal: (atMost: number) => Promise<PortalResult>;
-  /** Milliseconds that may be spent on letting siblings ask the portal first, as of now. */
-  readonly mayWaitForTurn: () => number;
+  /**
+   * By a call of this process' own.
+   * @param atMost milliseconds that the call may take, besides all other bounds.
+   * @param term under which it leads: siblings may ask it meanwhile. Null when it does not.
+   */
+  readonly askPortal: (atMost: number, term: number | null) => Promise<PortalResult>;
+  readonly waitLimits: WaitLimits;
+  /** Whether this process can ask for siblings: meanwhile, or also once its own decision stands. */
+  readonly mayLead: MayLead;
   /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
   readonly record: (tx: Transaction, decision: Decision) => void;
   readonly onStateLost: (error: StateUnusable) => void;

@@ -7,7 +7,7 @@ import { milliseconds } from '../state/clock.ts';
 import { noteContact } from '../state/contact.ts';
 import { count } from '../state/counters.ts';
 import { findDecision, type KeptDecision, touchDecision } from '../state/decisions.ts';
-import { drawTicket, returnTicket, type Ticket } from '../state/portal-queue.ts';
+import { type Question, withdraw } from '../state/questions.ts';
 import { nextInSequence } from '../state/sequence.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { type Conditions, fallBack, fromAnswer, fromEntry } from './decision.ts';
@@ -15,12 +15,13 @@ import type { Means } from './means.ts';
 import { breakerRules, freshnessRules } from './rules.ts';
 import { countCall, keepAnswer, settleBreaker } from './settle.ts';
 import type { Decision, PortalResult, Request } from './types.ts';
+import { ALONE, type Left, leaveWay, type Way, wayToPortal } from './way.ts';
 
 /** What the first step leaves for the second. */
 export interface Asking {
   readonly admission: Admission | null;
   readonly asked: number | null;
-  readonly ticket: Ticket | null;
+  readonly way: Way;
   /** The database that gave the three above: to another one they mean nothing. */
   readonly epoch: number;
   readonly breaker: Decision['breaker'];
@@ -35,7 +36,7 @@ export interface Asking {
 export const WITHOUT_STATE: Asking = {
   admission: null,
   asked: null,
-  ticket: null,
+  way: ALONE,
   epoch: 0,
   breaker: 'unavailable',
   remembered: undefined,
@@ -45,17 +46,17 @@ export const WITHOUT_STATE: Asking = {
 
 /**
  * First step: answered from the cache, refused by the breaker (then the fail mode answers), or off to the portal.
- * @param queued the ticket that this process has waited with; null when it comes for the first time.
+ * @param waited the question that this process has waited with; null when it comes for the first time.
  */
 export function consult(
   tx: Transaction,
   request: Request,
   means: Means,
-  queued: Ticket | null,
+  waited: Question | null,
 ): { decision: Decision } | Asking {
   const { config } = means;
   const answered = (decision: Decision): { decision: Decision } => {
-    if (queued !== null) returnTicket(tx, queued.number);
+    if (waited !== null) withdraw(tx, waited);
     return { decision: finish(tx, decision, means) };
   };
   const entry = findDecision(tx, request);
@@ -72,18 +73,24 @@ export function consult(
     return answered({ ...fromEntry(entry, 'hit', tx.now), source: 'cache', breaker });
   }
 
-  if (queued === null) count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
+  if (waited === null) count(tx, 'ocserv.circuit_breaker.requests_total', { state: breaker });
   saveBreaker(tx, before, asked.state);
   const mayAsk = tx.writable ? asked.admission !== null : mayAskUnrecorded(asked.state, config, tx.now);
   if (!mayAsk) return answered(fallBack(entry, tx.now, request, breaker, null, means));
   // Only a trial changes the breaker by being admitted: one that was not written down is none.
   const admission = tx.writable || breaker === 'closed' ? asked.admission : null;
   const isTrial = admission !== null && admission.trial !== null;
+  const number = nextInSequence(tx);
+  // A trial's call is its own: it is one of few, and its lease is running. So is that of one which cannot write itself down.
+  const way =
+    number === null || isTrial
+      ? ALONE
+      : wayToPortal(tx, number, request, waited, means.waitLimits, means.mayLead);
   return {
     admission,
-    asked: nextInSequence(tx),
-    // A trial call does not queue: it is one of few, and its lease is running.
-    ticket: queued ?? (isTrial ? null : drawTicket(tx, config.hook.deadline)),
+    // The answer to a question that has waited for long is only as new as the question.
+    asked: way.kind === 'wait' ? way.question.number : number,
+    way,
     epoch: tx.epoch,
     breaker,
     remembered: entry,
@@ -117,11 +124,22 @@ export function conclude(
   asking: Asking,
   result: PortalResult,
   means: Means,
+): { decision: Decision; left: Left } {
+  const sameState = asking.epoch === tx.epoch;
+  const left = leaveWay(tx, sameState ? asking.way : ALONE, means.mayLead);
+  return { decision: settleAndDecide(tx, request, asking, result, means), left };
+}
+
+function settleAndDecide(
+  tx: Transaction,
+  request: Request,
+  asking: Asking,
+  result: PortalResult,
+  means: Means,
 ): Decision {
   const { config } = means;
-  countCall(tx, result.call);
   const sameState = asking.epoch === tx.epoch;
-  if (sameState && asking.ticket !== null) returnTicket(tx, asking.ticket.number);
+  countCall(tx, result.call);
   if (sameState) settleBreaker(tx, request.username, asking.admission, result, config);
   if ('failure' in result) {
     if (result.failure.code !== 'LOCAL') noteContact(tx, `${result.failure.code}: ${result.failure.detail}`);

@@ -2,10 +2,11 @@ import type { Database } from 'better-sqlite3';
 import initial from './migrations/001-initial.ts';
 import events from './migrations/002-events.ts';
 import metrics from './migrations/003-metrics.ts';
+import leader from './migrations/004-leader.ts';
 import { StateUnusable } from './unusable.ts';
 
 /** In order; the state's `user_version` is how many of them it has had. Never edit one that was released. */
-const MIGRATIONS: readonly string[] = [initial, events, metrics];
+const MIGRATIONS: readonly string[] = [initial, events, metrics, leader];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -18,3 +18,9 @@ export function isAlive(pid: number): boolean {
     return true;
   }
 }
+
+/** Whether the launcher (bin/ocagent-hook) has started this process and still waits for it: it can be told things. */
+export function launcherWaits(): boolean {
+  // One that was killed has left this process to a stranger.
+  return process.env['OCAGENT_LAUNCHER'] === String(process.ppid);
+}

@@ -97,10 +97,10 @@ describe('a drain that found the portal away', () => {
 
 describe('a hook that has left something for a drain', () => {
   beforeEach(() => {
-    process.env['OCAGENT_STARTS_DRAIN'] = '1';
+    process.env['OCAGENT_LAUNCHER'] = String(process.ppid);
   });
   afterEach(() => {
-    delete process.env['OCAGENT_STARTS_DRAIN'];
+    delete process.env['OCAGENT_LAUNCHER'];
   });
 
   const send =
@@ -125,9 +125,9 @@ describe('a hook that has left something for a drain', () => {
 
   test('sends for none where its launcher starts none, and reserves nothing', async (t) => {
     const on = await ledger(t);
-    for (const value of [undefined, '', '0', 'true', '1 ']) {
-      if (value === undefined) delete process.env['OCAGENT_STARTS_DRAIN'];
-      else process.env['OCAGENT_STARTS_DRAIN'] = value;
+    for (const value of [undefined, '', '0', 'true', '1', String(process.pid)]) {
+      if (value === undefined) delete process.env['OCAGENT_LAUNCHER'];
+      else process.env['OCAGENT_LAUNCHER'] = value;
       assert.equal(on(at(0), send(true)), false, String(value));
       assert.equal(on(at(0), isDrainOnItsWay), false, String(value));
     }

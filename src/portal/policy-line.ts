@@ -14,25 +14,40 @@ import { timed } from './timed.ts';
 /** What a machine that is merely too busy may eat of the portal's time before its failures stop counting. */
 const FULL_ENOUGH = 2 / 3;
 
-/**
- * Asks the portal whether this request may connect. Never throws for anything the portal or the network does.
- * @param budget milliseconds left for it.
- * @param nominal milliseconds that it would have on a machine with time to spare.
- */
-export async function checkPolicy(
+/** Asks the portal who may connect, over one connection that is made with the first call and kept. */
+export interface PolicyLine {
+  /**
+   * Never throws for anything the portal or the network does.
+   * @param budget milliseconds left for it.
+   * @param nominal milliseconds that it would have on a machine with time to spare.
+   */
+  check(request: Request, budget: number, nominal: number): Promise<PortalResult>;
+  close(): void;
+}
+
+/** Credentials that cannot be used are a failure of each call. */
+export function policyLine(config: Config): PolicyLine {
+  const credentials = channelCredentials(config.portal.tls);
+  if ('counts' in credentials) return { check: async () => ({ failure: credentials }), close: () => {} };
+  const line = new Line({
+    credentials,
+    serverName: config.portal.tls.server_name,
+    addresses: config.portal.address,
+  });
+  return {
+    check: (request, budget, nominal) => checkPolicy(line, config, request, budget, nominal),
+    close: () => line.close(),
+  };
+}
+
+async function checkPolicy(
+  line: Line,
   config: Config,
   request: Request,
   budget: number,
   nominal: number,
 ): Promise<PortalResult> {
   const watch = new StarvationWatch();
-  const credentials = channelCredentials(config.portal.tls);
-  if ('counts' in credentials) return { failure: credentials };
-  const line = new Line({
-    credentials,
-    serverName: config.portal.tls.server_name,
-    addresses: config.portal.address,
-  });
   const { attempt, call } = await timed(AuthServiceService.checkPolicy, (method) =>
     line.call(
       method,
@@ -50,7 +65,6 @@ export async function checkPolicy(
       { retries: 1 },
     ),
   );
-  line.close();
   const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
   if ('response' in attempt) return { answer: fromResponse(attempt.response), call };
   if (attempt.code === status.INVALID_ARGUMENT) return { answer: refusal(attempt.details), call };

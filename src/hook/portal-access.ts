@@ -1,0 +1,101 @@
+import type { Config } from '../config/schema.ts';
+import { Server } from '../leader/serve.ts';
+import type { Log } from '../log/log.ts';
+import type { PortalResult, Request } from '../policy/types.ts';
+import { askPortal } from '../portal/ask.ts';
+import type { PolicyLine } from '../portal/policy-line.ts';
+import { goFirst } from '../state/hurry.ts';
+import { CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
+import { StateUnusable } from '../state/unusable.ts';
+import { elapsed } from './elapsed.ts';
+
+/** Milliseconds without a question after which a leader goes: the siblings of a storm come closer together. */
+const LINGER_MS = 250;
+/** No hook stays longer: the next leader reads the configuration and the certificates anew. */
+const RETIRES_AFTER_MS = 30_000;
+/** While it serves, nobody waits for this process but those who also look after themselves. */
+const PATIENCE_MS = 10_000;
+
+/** A process' own call to the portal and, where it leads, those that it makes for its siblings meanwhile and afterwards. */
+export class PortalAccess {
+  readonly #config: Config;
+  readonly #log: Log;
+  #line: PolicyLine | null = null;
+  #server: Server | null = null;
+  #serving: Promise<void> | null = null;
+  #isAnswered = false;
+
+  constructor(config: Config, log: Log) {
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /**
+   * @param atMost milliseconds that the call may take, besides what the deadline leaves.
+   * @param term under which this process leads; null when it does not.
+   */
+  async ask(request: Request, atMost: number, term: number | null): Promise<PortalResult> {
+    if (term === null) return askPortal(this.#config, request, elapsed(), atMost);
+    // Whoever waits for it waits for the whole machine to let it load gRPC.
+    goFirst();
+    let isAsked = false;
+    process.once('SIGCONT', () => {
+      isAsked = true;
+      this.#begin(term);
+    });
+    const result = await askPortal(this.#config, request, elapsed(), atMost, (line) => {
+      this.#line = line;
+      if (isAsked) this.#begin(term);
+      return true;
+    });
+    if ('failure' in result) this.#server?.retire();
+    return result;
+  }
+
+  /** Goes on for those that wait, until nobody does. */
+  async stay(term: number): Promise<void> {
+    this.#isAnswered = true;
+    // The folder that ocserv has given it must not be held.
+    process.chdir('/');
+    this.#begin(term);
+    const retire = setTimeout(() => this.#server?.retire(), RETIRES_AFTER_MS);
+    await this.#serving;
+    clearTimeout(retire);
+  }
+
+  close(): void {
+    this.#line?.close();
+  }
+
+  /** Nobody asks in quiet times: only now is there anything to pay for it. */
+  #begin(term: number): void {
+    if (this.#line !== null) this.#serving ??= this.#serve(term, this.#line);
+  }
+
+  async #serve(term: number, line: PolicyLine): Promise<void> {
+    const { state } = this.#config;
+    try {
+      this.#server = new Server({
+        config: this.#config,
+        state: await State.open({
+          path: state.path,
+          create: false,
+          patience: PATIENCE_MS,
+          durable: false,
+          checkpointPages: CONNECT_CHECKPOINT_PAGES,
+          onSetAside: () => {},
+        }),
+        term,
+        line,
+        mayLeave: (idle) => this.#isAnswered && idle >= LINGER_MS,
+      });
+      await this.#server.serve();
+    } catch (error) {
+      // Not this connect's concern; those that wait see that nobody answers them, and go on by themselves.
+      this.#log.error('the portal cannot be asked for other connects any more', {
+        error: error instanceof StateUnusable ? error.message : ((error as Error).stack ?? String(error)),
+        ...(error instanceof StateUnusable ? { cure: error.cure } : {}),
+      });
+    }
+  }
+}

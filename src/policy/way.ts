@@ -1,0 +1,97 @@
+import { giveLeadBack, type Leader, leaderOf, takeLead } from '../state/leader.ts';
+import {
+  answerTo,
+  ask,
+  goAlone,
+  pruneQuestions,
+  type Question,
+  whoWaits,
+  withdraw,
+} from '../state/questions.ts';
+import type { Transaction } from '../state/transaction.ts';
+import type { Request } from './types.ts';
+
+/**
+ * How a process gets the portal's answer. Loading gRPC and shaking hands costs more than all else that a hook does, so of those that
+ * want to ask at the same moment one leads: it asks for the others, too.
+ */
+export type Way =
+  /** By a call of its own. `question` is what it has waited with in vain. */
+  | { readonly kind: 'alone'; readonly question: Question | null }
+  /** By a call of its own, and for the siblings. */
+  | { readonly kind: 'lead'; readonly term: number }
+  | { readonly kind: 'wait'; readonly question: Question; readonly leader: Leader };
+
+export const ALONE: Way = { kind: 'alone', question: null };
+
+/**
+ * Processes that make a call of their own beside a leader that is too slow for them, for each processor. Each needs some 60 ms of
+ * CPU for gRPC and TLS: of hundreds at once none would be served in time.
+ */
+const ALONE_PER_CPU = 4;
+
+export type MayLead = 'no' | 'meanwhile' | 'afterwards';
+
+/** Until when a leader is waited for, in monotonic milliseconds. */
+export interface WaitLimits {
+  /** By then it must have taken the question, or there would be no time for a call of one's own. */
+  readonly takenBy: number;
+  /** By then nobody needs an answer any more. */
+  readonly answeredBy: number;
+}
+
+/**
+ * @param number of the sequence, for a new question.
+ * @param waiting the question that this process has waited with so far.
+ */
+export function wayToPortal(
+  tx: Transaction,
+  number: number,
+  request: Request,
+  waiting: Question | null,
+  limits: WaitLimits,
+  mayLead: MayLead,
+): Way {
+  const leader = leaderOf(tx);
+  const known = waiting !== null && answerTo(tx, waiting) !== 'gone' ? waiting : null;
+  if (leader === null) {
+    if (known !== null) withdraw(tx, known);
+    if (mayLead === 'no') return ALONE;
+    pruneQuestions(tx);
+    return { kind: 'lead', term: takeLead(tx) };
+  }
+  if (tx.now.mono >= limits.takenBy) {
+    if (known === null) return ALONE;
+    if (goAlone(tx, known, ALONE_PER_CPU * cpus())) return { kind: 'alone', question: known };
+  }
+  const question = known ?? ask(tx, number, JSON.stringify(request), limits.answeredBy);
+  return { kind: 'wait', question, leader };
+}
+
+/** Fetched, not imported: hardly any hook comes here. */
+function cpus(): number {
+  return process.getBuiltinModule('node:os').availableParallelism();
+}
+
+export interface Left {
+  /** The term, where this process goes on leading: others wait. */
+  readonly leads: number | null;
+  /** Who must take the lead instead. */
+  readonly wakes: number | null;
+}
+
+/** The process has its answer: what it leaves behind on its way. */
+export function leaveWay(tx: Transaction, way: Way, mayLead: MayLead): Left {
+  switch (way.kind) {
+    case 'alone':
+    case 'wait':
+      if (way.question !== null) withdraw(tx, way.question);
+      return { leads: null, wakes: null };
+    case 'lead': {
+      const waits = whoWaits(tx);
+      if (waits !== null && mayLead === 'afterwards') return { leads: way.term, wakes: null };
+      giveLeadBack(tx, way.term);
+      return { leads: null, wakes: waits };
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { type Instant, leaseIsOver } from '../resilience/instant.ts';
+import { neverWritten } from './json.ts';
+import { isAlive } from './process.ts';
+import type { Transaction } from './transaction.ts';
+
+/**
+ * Milliseconds without a sign of life after which a leader is taken to be stuck. One that died is seen by its process id; one that
+ * has just begun is deaf while it loads gRPC, which in a storm takes its time.
+ */
+export const SILENT_MS = 2_000;
+
+export interface Leader {
+  readonly term: number;
+  readonly pid: number;
+}
+
+interface Row extends Leader, Instant {}
+
+function load(tx: Transaction): Row {
+  const row = tx.row<Row>('SELECT term, pid, wall, boot, mono FROM leader WHERE id = 1');
+  if (row === undefined) throw neverWritten();
+  return row;
+}
+
+/** Who asks the portal for its siblings now; null where nobody does. */
+export function leaderOf(tx: Transaction): Leader | null {
+  const row = load(tx);
+  // Another process once had the id that is ours now.
+  if (row.pid === 0 || row.pid === process.pid) return null;
+  return leaseIsOver(SILENT_MS, row, tx.now) || !isAlive(row.pid) ? null : row;
+}
+
+/**
+ * Makes this process the leader.
+ * @returns the term, which all that is done as the leader must name.
+ */
+export function takeLead(tx: Transaction): number {
+  const { wall, boot, mono } = tx.now;
+  tx.write(
+    'UPDATE leader SET term = term + 1, pid = ?, wall = ?, boot = ?, mono = ? WHERE id = 1',
+    process.pid,
+    wall,
+    boot,
+    mono,
+  );
+  return load(tx).term;
+}
+
+/** Whether this process still is the leader of that term; a sign of life where it is. */
+export function holdsLead(tx: Transaction, term: number): boolean {
+  const row = load(tx);
+  if (row.term !== term || row.pid !== process.pid) return false;
+  if (leaseIsOver(SILENT_MS / 8, row, tx.now)) {
+    tx.write('UPDATE leader SET wall = ?, mono = ? WHERE id = 1', tx.now.wall, tx.now.mono);
+  }
+  return true;
+}
+
+/** Nobody leads any more, where this process still did. */
+export function giveLeadBack(tx: Transaction, term: number): void {
+  tx.write('UPDATE leader SET pid = 0 WHERE id = 1 AND term = ? AND pid = ?', term, process.pid);
+}

@@ -1,0 +1,23 @@
+export default `
+-- Those that want to ask the portal no longer queue: one of them asks for all.
+DROP TABLE portal_queue;
+
+-- The process that has a line to the portal, and asks it for its siblings; its pid is 0 where there is none. The moment is
+-- when it was last heard of.
+CREATE TABLE leader (
+  id INTEGER PRIMARY KEY CHECK (id = 1), term INTEGER NOT NULL, pid INTEGER NOT NULL,
+  wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL
+) STRICT;
+INSERT INTO leader VALUES (1, 0, 0, 0, '', 0);
+
+-- What they have left to it. The number is one of the sequence's, so none is ever given twice.
+CREATE TABLE question (
+  number INTEGER PRIMARY KEY, pid INTEGER NOT NULL, boot TEXT NOT NULL,
+  -- Monotonic milliseconds of that boot: by then nobody needs the answer any more.
+  until INTEGER NOT NULL,
+  request TEXT NOT NULL CHECK (json_valid(request)),
+  -- The term of the leader that is asking the portal; 0 while none is; -1 where its process has gone on alone.
+  taken INTEGER NOT NULL DEFAULT 0,
+  answer TEXT CHECK (json_valid(answer))
+) STRICT;
+`;

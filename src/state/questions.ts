@@ -1,0 +1,102 @@
+import { isAlive } from './process.ts';
+import type { Transaction } from './transaction.ts';
+
+/** What one process wants to know of the portal, and leaves to the leader to ask. */
+export interface Question {
+  readonly number: number;
+  readonly pid: number;
+}
+
+export interface OpenQuestion extends Question {
+  /** The request, as JSON. */
+  readonly request: string;
+  /** Monotonic milliseconds by which nobody needs the answer any more. */
+  readonly until: number;
+}
+
+/** @param number of the sequence. */
+export function ask(tx: Transaction, number: number, request: string, until: number): Question {
+  const { pid } = process;
+  tx.write(
+    'INSERT INTO question (number, pid, boot, until, request) VALUES (?, ?, ?, ?, ?)',
+    number,
+    pid,
+    tx.now.boot,
+    Math.round(until),
+    request,
+  );
+  return { number, pid };
+}
+
+/** Where a question of this process' stands: `gone` is one that the state no longer knows. */
+export function answerTo(
+  tx: Transaction,
+  { number, pid }: Question,
+): { readonly answer: string } | 'open' | 'taken' | 'gone' {
+  const row = tx.row<{ taken: number; answer: string | null }>(
+    'SELECT taken, answer FROM question WHERE number = ? AND pid = ?',
+    number,
+    pid,
+  );
+  if (row === undefined) return 'gone';
+  if (row.answer !== null) return { answer: row.answer };
+  return row.taken > 0 ? 'taken' : 'open';
+}
+
+export function withdraw(tx: Transaction, { number, pid }: Question): void {
+  tx.write('DELETE FROM question WHERE number = ? AND pid = ?', number, pid);
+}
+
+/** What `taken` holds where a process no longer leaves its question to the leader. */
+const ASKED_ALONE = -1;
+
+/**
+ * From now on the process asks this one by itself, if fewer than so many do.
+ * @returns whether it does.
+ */
+export function goAlone(tx: Transaction, { number, pid }: Question, atMost: number): boolean {
+  const alone = tx.rows<{ pid: number }>('SELECT pid FROM question WHERE taken = ?', ASKED_ALONE);
+  if (alone.filter((row) => isAlive(row.pid)).length >= atMost) return false;
+  const mark = 'UPDATE question SET taken = ? WHERE number = ? AND pid = ? AND answer IS NULL';
+  return tx.write(mark, ASKED_ALONE, number, pid) > 0;
+}
+
+/** Questions that the leader of this term has not taken yet, the oldest first; from now on it has. */
+export function takeQuestions(tx: Transaction, term: number, atMost: number): OpenQuestion[] {
+  const rows = tx.rows<OpenQuestion>(
+    'SELECT number, pid, request, until FROM question WHERE answer IS NULL AND taken NOT IN (?, ?) ORDER BY number LIMIT ?',
+    term,
+    ASKED_ALONE,
+    atMost,
+  );
+  const open = rows.filter(({ pid }) => isAlive(pid));
+  for (const { number } of open) tx.write('UPDATE question SET taken = ? WHERE number = ?', term, number);
+  return open;
+}
+
+/** @returns whether somebody waits for it. */
+export function answer(tx: Transaction, { number, pid }: Question, text: string): boolean {
+  return (
+    tx.write(
+      'UPDATE question SET answer = ? WHERE number = ? AND pid = ? AND answer IS NULL',
+      text,
+      number,
+      pid,
+    ) > 0
+  );
+}
+
+/** A process that waits for an answer; null when none does. */
+export function whoWaits(tx: Transaction): number | null {
+  const rows = tx.rows<{ pid: number }>(
+    'SELECT pid FROM question WHERE answer IS NULL AND taken <> ? ORDER BY number',
+    ASKED_ALONE,
+  );
+  return rows.find(({ pid }) => isAlive(pid))?.pid ?? null;
+}
+
+/** Removes what nobody needs any more: its process was killed, or went on without. */
+export function pruneQuestions(tx: Transaction): void {
+  const { boot, mono } = tx.now;
+  tx.write('DELETE FROM question WHERE until <= ? OR boot <> ?', mono, boot);
+}
