@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { Met } from '../portal/line.ts';
+import { loadSessionCalls } from '../portal/load.ts';
 import { judgePortalCertificate } from './certificates.ts';
 import { judgeClock } from './clock.ts';
 import { broken, type Finding, isBroken, ok } from './finding.ts';
@@ -122,7 +123,7 @@ const NOBODY = { username: '', sessionId: '0-0', clientIp: '', vhost: null } as 
 
 /** A real call through the program's own client. Any answer will do that does not speak of trouble. */
 async function call(address: Address, config: Config): Promise<Finding[]> {
-  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const { sessionCalls } = await loadSessionCalls();
   const where = formatAddress(address);
   let met: { at: Date; portalTime: Met['portalTime'] } | null = null;
   const note = ({ portalTime }: Met): void => {

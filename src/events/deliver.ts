@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import { Occtl } from '../ocserv/occtl.ts';
+import { loadSessionCalls } from '../portal/load.ts';
 import { untilDone } from '../state/batches.ts';
 import { takeLease } from '../state/drain.ts';
 import { forgetWaits } from '../state/outbox.ts';
@@ -23,7 +24,7 @@ export async function deliver(
   if (term === null) return null;
   await untilDone(state, (tx, atMost) => forgetWaits(tx, atMost, config.events.retry_max));
   // gRPC is loaded here, once it is known that there is something to do with it.
-  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const { sessionCalls } = await loadSessionCalls();
   const occtl = new Occtl(config.ocserv);
   return drain({
     config,

@@ -4,6 +4,7 @@ import { endEvent } from '../events/record.ts';
 import { eventFields } from '../events/tell.ts';
 import type { Fields } from '../log/line.ts';
 import type { Log } from '../log/log.ts';
+import { loadSessionCalls } from '../portal/load.ts';
 import { type EndedSession, endOfUnknown, type SessionEnd } from '../state/session-end.ts';
 
 /**
@@ -23,7 +24,7 @@ export async function reportDirectly(
   const event = endEvent(ended);
   const fields = eventFields(ended.eventId, event);
   if (!config.events.enabled) return { told: false, event: fields };
-  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const { sessionCalls } = await loadSessionCalls();
   const calls = sessionCalls(config);
   const reported = await calls.report(ended.eventId, event);
   calls.close();

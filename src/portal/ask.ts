@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
+import { loadCheckPolicy } from './load.ts';
 
 /** Milliseconds of the deadline that are left for recording the answer and leaving. */
 const RESERVE_MS = 500;
@@ -13,8 +14,7 @@ export function timeBeforeAsking({ portal, hook }: Config, elapsed: number): num
 }
 
 /**
- * Asks the portal within what is left of the deadline. gRPC is loaded here and nowhere else in a hook: half of a
- * portal connect's time is spent on loading it, and a cached connect must not pay for it.
+ * Asks the portal within what is left of the deadline.
  * @param elapsed milliseconds since the deadline began to count.
  * @param atMost milliseconds that the call may take, whatever else is left.
  */
@@ -37,16 +37,6 @@ export async function askPortal(
       },
     };
   }
-  acceptNodesOwnCodeCache();
-  const { checkPolicy } = await import('./check-policy.ts');
+  const { checkPolicy } = await loadCheckPolicy();
   return checkPolicy(config, request, budget, nominal);
-}
-
-/**
- * Node's built-in modules (tls, http2) come with a code cache of their own, made under V8's default flags: the launcher's
- * --no-rehash-snapshot makes V8 reject it, which would cost a portal call 15 ms. The flag has done its work by now.
- */
-function acceptNodesOwnCodeCache(): void {
-  // Fetched, not imported: the module is heavy, and a cached connect never comes here.
-  process.getBuiltinModule('node:v8').setFlagsFromString('--rehash-snapshot');
 }

@@ -6,6 +6,7 @@ import { describe } from '../events/settle.ts';
 import type { Log } from '../log/log.ts';
 import { countCall } from '../policy/settle.ts';
 import type { Failure } from '../policy/types.ts';
+import { loadSessionCalls } from '../portal/load.ts';
 import type { SessionCalls, Validated } from '../portal/session-calls.ts';
 import { isPortalAway, noteContact } from '../state/contact.ts';
 import type { LiveSession } from '../state/live-sessions.ts';
@@ -37,7 +38,7 @@ export async function validateSessions(
     const unasked = sessions.length === 0 ? [] : ['the portal was not asked: the circuit breaker is open'];
     return { invalid, problems: unasked };
   }
-  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const { sessionCalls } = await loadSessionCalls();
   const calls = sessionCalls(config, noteCertificate(state));
   try {
     if (sessions.length === 0) await askNobody(calls, state);
