@@ -24,16 +24,15 @@ const target = join(root, 'dist');
 /** Loaded by an `import()` where they are needed; each is a file of its own. */
 const CHUNKS: Readonly<Record<string, string>> = {
   main: 'src/main.ts',
-  portal: 'src/portal/policy-line.ts',
+  portal: 'src/portal/calls.ts',
   drain: 'src/events/drain-process.ts',
-  'session-calls': 'src/portal/session-calls.ts',
   explain: 'src/config/explain.ts',
   otlp: 'src/telemetry/send.ts',
   prometheus: 'src/telemetry/prometheus.ts',
   cli: 'src/cli/program.ts',
 };
 
-/** Turns `import('./check-policy.ts')` into a load of the chunk that holds it. */
+/** Turns `import('./calls.ts')` into a load of the chunk that holds it. */
 const chunks: Plugin = {
   name: 'chunks',
   setup({ onResolve }) {

@@ -4,19 +4,37 @@
  * that boot.cjs loaded, with the functions that this run compiled.
  */
 const { writeFileSync } = require('node:fs');
+const v8 = require('node:v8');
 const vm = require('node:vm');
 
 const scripts = [];
 
+/**
+ * V8 puts the flags of the moment into a cache and rejects it under others, and a run that loads gRPC takes the launcher's flags back
+ * before that (src/portal/load.ts): each chunk is kept under those that it was loaded under.
+ */
+const takenBack = [];
+const { setFlagsFromString } = v8;
+v8.setFlagsFromString = (flag) => {
+  setFlagsFromString(flag);
+  takenBack.push(flag);
+};
+
 vm.Script = class extends vm.Script {
   constructor(source, options) {
     super(source, options);
-    scripts.push({ script: this, filename: options.filename });
+    scripts.push({ script: this, filename: options.filename, late: takenBack.length > 0 });
   }
 };
 
-process.on('exit', () => {
-  for (const { script, filename } of scripts) {
+function keep(late) {
+  for (const { script, filename } of scripts.filter((one) => one.late === late)) {
     writeFileSync(`${filename}.${process.env.CODE_CACHE_ID}.cache`, script.createCachedData());
   }
+}
+
+process.on('exit', () => {
+  keep(true);
+  for (const flag of takenBack) setFlagsFromString(flag.replace('--', '--no-'));
+  keep(false);
 });

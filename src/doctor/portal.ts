@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { Met } from '../portal/line.ts';
+import { loadPortal } from '../portal/load.ts';
 import { judgePortalCertificate } from './certificates.ts';
 import { judgeClock } from './clock.ts';
 import { broken, type Finding, isBroken, ok } from './finding.ts';
@@ -122,7 +123,7 @@ const NOBODY = { username: '', sessionId: '0-0', clientIp: '', vhost: null } as 
 
 /** A real call through the program's own client. Any answer will do that does not speak of trouble. */
 async function call(address: Address, config: Config): Promise<Finding[]> {
-  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const { portalCalls } = await loadPortal();
   const where = formatAddress(address);
   let met: { at: Date; portalTime: Met['portalTime'] } | null = null;
   const note = ({ portalTime }: Met): void => {
@@ -130,7 +131,7 @@ async function call(address: Address, config: Config): Promise<Finding[]> {
   };
   const timeout = Math.min(config.portal.timeout, LONGEST_CALL_MS);
   const alone = { ...config, portal: { ...config.portal, address: [address], timeout } };
-  const calls = sessionCalls(alone, note);
+  const calls = portalCalls(alone, note);
   const since = performance.now();
   const answer = await calls.validate(NOBODY);
   const took = Math.round(performance.now() - since);

@@ -1,6 +1,8 @@
 import type { Config } from '../config/schema.ts';
+import { leadAlong } from '../leader/along.ts';
 import type { Log } from '../log/log.ts';
 import { Occtl } from '../ocserv/occtl.ts';
+import { loadPortal } from '../portal/load.ts';
 import { untilDone } from '../state/batches.ts';
 import { takeLease } from '../state/drain.ts';
 import { forgetWaits } from '../state/outbox.ts';
@@ -11,27 +13,37 @@ import { noteCertificate } from './note-certificate.ts';
 
 /**
  * Delivers as this process, if no other does.
+ * @param how `leads`: it also asks the portal for hooks that want to, as long as it is there.
  * @returns null when another process holds the lease: it delivers.
  */
 export async function deliver(
   config: Config,
   state: State,
   log: Log,
-  how: { readonly force: boolean; readonly linger: number },
+  how: { readonly force: boolean; readonly linger: number; readonly leads: boolean },
 ): Promise<DrainReport | null> {
   const term = await state.step(takeLease);
   if (term === null) return null;
   await untilDone(state, (tx, atMost) => forgetWaits(tx, atMost, config.events.retry_max));
   // gRPC is loaded here, once it is known that there is something to do with it.
-  const { sessionCalls } = await import('../portal/session-calls.ts');
+  const { portalCalls } = await loadPortal();
+  const calls = portalCalls(config, noteCertificate(state));
   const occtl = new Occtl(config.ocserv);
-  return drain({
-    config,
-    state,
-    log,
-    term,
-    calls: sessionCalls(config, noteCertificate(state)),
-    carryOut: (orders) => carryOut(orders, { occtl, state, log }),
-    ...how,
-  });
+  const { force, linger, leads } = how;
+  const work = (): Promise<DrainReport> =>
+    drain({
+      config,
+      state,
+      log,
+      term,
+      calls,
+      carryOut: (orders) => carryOut(orders, { occtl, state, log }),
+      force,
+      linger,
+    });
+  try {
+    return await (leads ? leadAlong(work, config, calls, log) : work());
+  } finally {
+    calls.close();
+  }
 }

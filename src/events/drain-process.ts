@@ -29,7 +29,7 @@ export async function runDrain(): Promise<void> {
       checkpointPages: CHECKPOINT_PAGES,
       onSetAside: (aside) => log.error('the state was corrupt: it was set aside', { aside }),
     });
-    const work = () => deliver(config, state, log, { force: false, linger: LINGER_MS });
+    const work = () => deliver(config, state, log, { force: false, linger: LINGER_MS, leads: true });
     const report = await exportAlong(work, config, state, log);
     if (report !== null) {
       const { away, ...counts } = report;

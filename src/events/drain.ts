@@ -1,7 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import type { Failure } from '../policy/types.ts';
-import type { Reported, SessionCalls } from '../portal/session-calls.ts';
+import type { PortalCalls } from '../portal/calls.ts';
+import type { Reported } from '../portal/session-calls.ts';
 import { backOff } from '../resilience/back-off.ts';
 import { noteContact } from '../state/contact.ts';
 import { drainStatus, giveLeaseBack, holdsLease } from '../state/drain.ts';
@@ -30,7 +31,7 @@ export interface DrainMeans {
   readonly log: Log;
   /** Of the lease that this process holds. */
   readonly term: number;
-  readonly calls: SessionCalls;
+  readonly calls: PortalCalls;
   /** Ends sessions by the portal's orders. Never throws; gives those back that are done, and the others must be tried again. */
   readonly carryOut: (orders: readonly DisconnectOrder[]) => Promise<ReadonlySet<number>>;
   /** A person asked for it: the circuit breaker is not looked at. */
@@ -56,13 +57,8 @@ export interface DrainReport {
  * any more. Gives the lease back in the very transaction that finds nothing left, so that a hook either still sees the
  * lease and its event is found, or starts the next drain.
  */
-export async function drain(means: DrainMeans): Promise<DrainReport> {
-  const run = new Run(means);
-  try {
-    return await run.toItsEnd();
-  } finally {
-    means.calls.close();
-  }
+export function drain(means: DrainMeans): Promise<DrainReport> {
+  return new Run(means).toItsEnd();
 }
 
 interface Answer {

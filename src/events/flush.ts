@@ -36,7 +36,7 @@ export async function deliverOrWait(
   { force, upTo }: { force: boolean; upTo: number },
 ): Promise<DrainReport | null> {
   for (const until = performance.now() + PATIENCE_MS; ; ) {
-    const report = await deliver(config, state, log, { force, linger: 0 });
+    const report = await deliver(config, state, log, { force, linger: 0, leads: false });
     if (report !== null) return report;
     if ((await state.read((tx) => untriedCount(tx, upTo))) === 0 || performance.now() > until) return null;
     await sleep(LOOK_MS);

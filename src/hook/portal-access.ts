@@ -3,8 +3,8 @@ import { Server } from '../leader/serve.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import { askPortal } from '../portal/ask.ts';
-import type { PolicyLine } from '../portal/policy-line.ts';
-import { goFirst } from '../state/hurry.ts';
+import type { PortalCalls } from '../portal/calls.ts';
+import { hurry } from '../state/hurry.ts';
 import { CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { elapsed } from './elapsed.ts';
@@ -20,7 +20,7 @@ const PATIENCE_MS = 10_000;
 export class PortalAccess {
   readonly #config: Config;
   readonly #log: Log;
-  #line: PolicyLine | null = null;
+  #calls: PortalCalls | null = null;
   #server: Server | null = null;
   #serving: Promise<void> | null = null;
   #isAnswered = false;
@@ -37,14 +37,14 @@ export class PortalAccess {
   async ask(request: Request, atMost: number, term: number | null): Promise<PortalResult> {
     if (term === null) return askPortal(this.#config, request, elapsed(), atMost);
     // Whoever waits for it waits for the whole machine to let it load gRPC.
-    goFirst();
+    hurry();
     let isAsked = false;
     process.once('SIGCONT', () => {
       isAsked = true;
       this.#begin(term);
     });
-    const result = await askPortal(this.#config, request, elapsed(), atMost, (line) => {
-      this.#line = line;
+    const result = await askPortal(this.#config, request, elapsed(), atMost, (calls) => {
+      this.#calls = calls;
       if (isAsked) this.#begin(term);
       return true;
     });
@@ -64,15 +64,15 @@ export class PortalAccess {
   }
 
   close(): void {
-    this.#line?.close();
+    this.#calls?.close();
   }
 
   /** Nobody asks in quiet times: only now is there anything to pay for it. */
   #begin(term: number): void {
-    if (this.#line !== null) this.#serving ??= this.#serve(term, this.#line);
+    if (this.#calls !== null) this.#serving ??= this.#serve(term, this.#calls);
   }
 
-  async #serve(term: number, line: PolicyLine): Promise<void> {
+  async #serve(term: number, calls: PortalCalls): Promise<void> {
     const { state } = this.#config;
     try {
       this.#server = new Server({
@@ -86,7 +86,7 @@ export class PortalAccess {
           onSetAside: () => {},
         }),
         term,
-        line,
+        calls,
         mayLeave: (idle) => this.#isAnswered && idle >= LINGER_MS,
       });
       await this.#server.serve();

@@ -4,6 +4,7 @@ import { endEvent } from '../events/record.ts';
 import { eventFields } from '../events/tell.ts';
 import type { Fields } from '../log/line.ts';
 import type { Log } from '../log/log.ts';
+import { loadPortal } from '../portal/load.ts';
 import { type EndedSession, endOfUnknown, type SessionEnd } from '../state/session-end.ts';
 
 /**
@@ -23,8 +24,8 @@ export async function reportDirectly(
   const event = endEvent(ended);
   const fields = eventFields(ended.eventId, event);
   if (!config.events.enabled) return { told: false, event: fields };
-  const { sessionCalls } = await import('../portal/session-calls.ts');
-  const calls = sessionCalls(config);
+  const { portalCalls } = await loadPortal();
+  const calls = portalCalls(config);
   const reported = await calls.report(ended.eventId, event);
   calls.close();
   if (reported.kind === 'taken') return { told: true, event: fields };

@@ -2,8 +2,9 @@ import type { Config } from '../config/schema.ts';
 import { readRequest } from '../policy/portal-result.ts';
 import type { PortalResult } from '../policy/types.ts';
 import { callTime, outOfTime } from '../portal/ask.ts';
-import type { PolicyLine } from '../portal/policy-line.ts';
+import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds, now } from '../state/clock.ts';
+import { hurry } from '../state/hurry.ts';
 import { giveLeadBack, holdsLead, SILENT_MS } from '../state/leader.ts';
 import { answer, type OpenQuestion, type Question, takeQuestions, whoWaits } from '../state/questions.ts';
 import type { State } from '../state/state.ts';
@@ -25,7 +26,7 @@ export interface ServeMeans {
   readonly state: State;
   /** Under which this process leads. */
   readonly term: number;
-  readonly line: PolicyLine;
+  readonly calls: PortalCalls;
   /**
    * Whether it may leave, idle for so many milliseconds. While this process' own connect is not answered it may not, whatever
    * happens.
@@ -60,6 +61,7 @@ export class Server {
   /** The portal failed over one of them: whoever asks next does so over a new connection. */
   #retires = false;
   #idleSince = milliseconds();
+  #calmDown: (() => void) | null = null;
 
   constructor(means: ServeMeans) {
     this.#means = means;
@@ -84,6 +86,7 @@ export class Server {
       this.#onTheirWay -= answered.length;
       for (const pid of turn.wakes) wake(pid);
       for (const question of turn.questions) void this.#ask(question);
+      this.#hurryWhileAsked();
       if (turn.over) return;
       await sleepUntilWoken(this.#onTheirWay > 0 ? SIGN_MS : LOOK_MS);
       // What else came in the same moment.
@@ -110,13 +113,21 @@ export class Server {
     return { questions, wakes: waits === null ? wakes : [...wakes, waits], over };
   }
 
+  #hurryWhileAsked(): void {
+    if (this.#onTheirWay > 0) this.#calmDown ??= hurry();
+    else {
+      this.#calmDown?.();
+      this.#calmDown = null;
+    }
+  }
+
   async #ask(question: OpenQuestion): Promise<void> {
     this.#onTheirWay += 1;
-    const { config, line } = this.#means;
+    const { config, calls } = this.#means;
     const { budget, nominal } = callTime(config, question.until - now().mono);
     const result: PortalResult =
       budget > 0
-        ? await line.check(readRequest(question.request), budget, nominal)
+        ? await calls.checkPolicy(readRequest(question.request), budget, nominal)
         : { failure: outOfTime('it waited for a sibling to ask') };
     // What this machine was too slow for says nothing of the line.
     if ('answer' in result) this.#width = Math.min(WIDEST, this.#width * 2);

@@ -1,18 +1,23 @@
-import { constants, fstatSync, openSync, write } from 'node:fs';
+import { constants, fstatSync, openSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { type Fields, jsonLine, type Level, priorityOf, textLine } from './line.ts';
+import { readyForStderr, writeAll, writeNow } from './write.ts';
 
 const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 const STDERR = 2;
 
 /**
- * The log: one line an event, each one write, so that lines of many processes do not mix. Writing happens on a thread
- * of libuv's: a reader that is slow or gone holds up a line, never a decision (contract/cli.md, "Exit codes").
+ * The log: one line an event, each one write, so that lines of many processes do not mix. A reader that is slow or gone holds up a
+ * line, never a decision (contract/cli.md, "Exit codes"): what cannot be written at once is written on a thread of libuv's.
+ * Not all of it is, because making those threads takes 2 % of a hook's life.
  */
 export class Log {
   readonly #config: Config['log'];
   readonly #fd: number;
-  #pending: Promise<void> = Promise.resolve();
+  /** What a write cannot wait on; null where there is no such thing, and before the first line. */
+  #ready: number | null = null;
+  /** Lines that had to wait; null while there were none. */
+  #pending: Promise<void> | null = null;
 
   constructor(config: Config['log']) {
     this.#config = config;
@@ -50,11 +55,19 @@ export class Log {
   line(level: Level, message: string, fields: Fields): void {
     if (RANK[level] < RANK[this.#config.level]) return;
     const bytes = Buffer.from(this.#format(level, message, fields));
-    this.#pending = this.#pending.then(async () => {
-      const written = await writeAll(this.#fd, bytes);
+    const rest = this.#pending === null ? this.#writeNow(bytes) : bytes;
+    if (rest.length === 0) return;
+    this.#pending = (this.#pending ?? Promise.resolve()).then(async () => {
+      const written = await writeAll(this.#fd, rest);
       // A full disk must not swallow the line: stderr is the second place.
       if (!written && this.#fd !== STDERR) await writeAll(STDERR, bytes);
     });
+  }
+
+  #writeNow(bytes: Buffer): Buffer {
+    // A file of our own was opened so that it never blocks.
+    this.#ready ??= this.#fd === STDERR ? readyForStderr(STDERR) : this.#fd;
+    return this.#ready === null ? bytes : writeNow(this.#ready, bytes);
   }
 
   #format(level: Level, message: string, fields: Fields): string {
@@ -71,6 +84,7 @@ export class Log {
    * @returns whether they are; if not, a thread still hangs in a write.
    */
   async flush(limit: number): Promise<boolean> {
+    if (this.#pending === null) return true;
     let timer: NodeJS.Timeout | undefined;
     const done = await Promise.race([
       this.#pending.then(() => true),
@@ -97,28 +111,3 @@ function stderrIsJournal(): boolean {
 
 /** Before the configuration is known, and when it cannot be. */
 export const DEFAULT_LOG: Config['log'] = { level: 'info', format: 'json', file: '' };
-
-const RETRIES = 50;
-const RETRY_MS = 5;
-
-/** Whether all of it went out. Never fails. */
-async function writeAll(fd: number, bytes: Buffer): Promise<boolean> {
-  let rest = bytes;
-  for (let tries = 0; rest.length > 0 && tries < RETRIES; tries++) {
-    const written = await writeSome(fd, rest);
-    if (written === null) return false;
-    rest = rest.subarray(written);
-    if (written === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  }
-  return rest.length === 0;
-}
-
-/** How many bytes went out; 0 when the reader is not ready; null when it is gone. */
-function writeSome(fd: number, bytes: Buffer): Promise<number | null> {
-  return new Promise((resolve) => {
-    write(fd, bytes, 0, bytes.length, null, (error, written) => {
-      if (error === null) resolve(written);
-      else resolve(error.code === 'EAGAIN' || error.code === 'EINTR' ? 0 : null);
-    });
-  });
-}

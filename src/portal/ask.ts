@@ -1,7 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import type { Failure, PortalResult, Request } from '../policy/types.ts';
 import type { WaitLimits } from '../policy/way.ts';
-import type { PolicyLine } from './policy-line.ts';
+import type { PortalCalls } from './calls.ts';
+import { loadPortal } from './load.ts';
 
 /** Milliseconds of the deadline that are left for recording the answer and leaving. */
 const RESERVE_MS = 500;
@@ -32,27 +33,25 @@ export function callTime(
 }
 
 /**
- * Asks the portal within what is left of the deadline. gRPC is loaded here and nowhere else in a hook: half of a
- * portal connect's time is spent on loading it, and a cached connect must not pay for it.
+ * Asks the portal within what is left of the deadline.
  * @param elapsed milliseconds since the deadline began to count.
  * @param atMost milliseconds that the call may take, whatever else is left.
- * @param onLine is given the line once it is there; whoever wants it to stay says so by true, and closes it.
+ * @param onCalls is given the connection before the call; whoever wants to keep it says so by true, and closes it.
  */
 export async function askPortal(
   config: Config,
   request: Request,
   elapsed: number,
   atMost: number,
-  onLine: (line: PolicyLine) => boolean = () => false,
+  onCalls: (calls: PortalCalls) => boolean = () => false,
 ): Promise<PortalResult> {
   const { budget, nominal } = callTime(config, config.hook.deadline - RESERVE_MS - elapsed, atMost);
   if (budget <= 0) return { failure: outOfTime(`${Math.round(elapsed)} ms since the start`) };
-  acceptNodesOwnCodeCache();
-  const { policyLine } = await import('./policy-line.ts');
-  const line = policyLine(config);
-  const keep = onLine(line);
-  const result = await line.check(request, budget, nominal);
-  if (!keep) line.close();
+  const { portalCalls } = await loadPortal();
+  const calls = portalCalls(config);
+  const keep = onCalls(calls);
+  const result = await calls.checkPolicy(request, budget, nominal);
+  if (!keep) calls.close();
   return result;
 }
 
@@ -65,13 +64,4 @@ export function outOfTime(when: string): Failure {
     counts: 'no',
     misconfigured: false,
   };
-}
-
-/**
- * Node's built-in modules (tls, http2) come with a code cache of their own, made under V8's default flags: the launcher's
- * --no-rehash-snapshot makes V8 reject it, which would cost a portal call 15 ms. The flag has done its work by now.
- */
-function acceptNodesOwnCodeCache(): void {
-  // Fetched, not imported: the module is heavy, and a cached connect never comes here.
-  process.getBuiltinModule('node:v8').setFlagsFromString('--rehash-snapshot');
 }

@@ -2,7 +2,6 @@ import { status } from '@grpc/grpc-js';
 import type { SessionEvent, Stats } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure, PortalCall } from '../policy/types.ts';
-import { channelCredentials } from './credentials.ts';
 import { diagnose } from './diagnose.ts';
 import { AuthServiceService } from './gen/vpn/v1/auth.ts';
 import {
@@ -14,7 +13,7 @@ import {
   type SessionStats,
   SessionStatus,
 } from './gen/vpn/v1/events.ts';
-import { type Attempt, Line, type Method, type OnMet } from './line.ts';
+import type { Attempt, Line, Method } from './line.ts';
 import { metadataOf } from './metadata.ts';
 import { clip } from './status.ts';
 import { timed } from './timed.ts';
@@ -56,64 +55,31 @@ export interface Validation {
   readonly vhost: string | null;
 }
 
-/** The calls about sessions, over one connection that is made with the first and kept. */
-export interface SessionCalls {
-  /** Never throws for anything that the portal or the network does. */
-  report(id: string, event: SessionEvent): Promise<Reported>;
-  validate(session: Validation): Promise<Validated>;
-  close(): void;
+/** Tells the portal of an event. */
+export async function report(line: Line, config: Config, id: string, event: SessionEvent): Promise<Reported> {
+  const metadata = metadataOf(config.agent_id, event.vhost, id);
+  const { attempt, call } = await send(line, event, metadata, config.portal.timeout);
+  if ('response' in attempt) return { ...fromResponse(attempt.response), call };
+  if (attempt.code === status.INVALID_ARGUMENT) {
+    return { kind: 'invalid', detail: clip(attempt.details), call };
+  }
+  const failure = await diagnose(attempt, config);
+  if (attempt.code === status.UNIMPLEMENTED) return { kind: 'unknown call', failure, call };
+  return { kind: 'failed', failure, reached: attempt.everReached, call };
 }
 
-/**
- * @param onMet is told what each connection tells of the portal.
- * @throws nothing: credentials that cannot be used are a failure of each call.
- */
-export function sessionCalls(config: Config, onMet?: OnMet): SessionCalls {
-  const { portal, agent_id } = config;
-  const credentials = channelCredentials(portal.tls);
-  if ('counts' in credentials) return unable(credentials);
-  const line = new Line({
-    credentials,
-    serverName: portal.tls.server_name,
-    addresses: portal.address,
-    onMet,
-  });
-  const failed = async (attempt: Exclude<Attempt<never>, { response: never }>) => ({
-    failure: await diagnose(attempt, config),
-    reached: attempt.everReached,
-  });
-  return {
-    async report(id, event) {
-      const metadata = metadataOf(agent_id, event.vhost, id);
-      const { attempt, call } = await send(line, event, metadata, portal.timeout);
-      if ('response' in attempt) return { ...fromResponse(attempt.response), call };
-      if (attempt.code === status.INVALID_ARGUMENT) {
-        return { kind: 'invalid', detail: clip(attempt.details), call };
-      }
-      const { failure, reached } = await failed(attempt);
-      if (attempt.code === status.UNIMPLEMENTED) return { kind: 'unknown call', failure, call };
-      return { kind: 'failed', failure, reached, call };
-    },
-    async validate({ username, sessionId, clientIp, vhost }) {
-      const request = { username, sessionId, clientIp, requestTime: new Date() };
-      const { attempt, call } = await timed(AuthServiceService.validateSession, (method) =>
-        line.call(method, request, metadataOf(agent_id, vhost), portal.timeout, { retries: 0 }),
-      );
-      if (!('response' in attempt)) return { ...(await failed(attempt)), call };
-      const { valid, invalidReason, forceDisconnect } = attempt.response;
-      return { valid, reason: clip(invalidReason), mustEnd: forceDisconnect, call };
-    },
-    close: () => line.close(),
-  };
-}
-
-/** Our own files are at fault: no call can be made. */
-function unable(failure: Failure): SessionCalls {
-  return {
-    report: async () => ({ kind: 'failed', failure, reached: false }),
-    validate: async () => ({ failure, reached: false }),
-    close: () => {},
-  };
+/** Asks the portal whether a session that is up may go on. */
+export async function validate(line: Line, config: Config, session: Validation): Promise<Validated> {
+  const { username, sessionId, clientIp, vhost } = session;
+  const request = { username, sessionId, clientIp, requestTime: new Date() };
+  const { attempt, call } = await timed(AuthServiceService.validateSession, (method) =>
+    line.call(method, request, metadataOf(config.agent_id, vhost), config.portal.timeout, { retries: 0 }),
+  );
+  if (!('response' in attempt)) {
+    return { failure: await diagnose(attempt, config), reached: attempt.everReached, call };
+  }
+  const { valid, invalidReason, forceDisconnect } = attempt.response;
+  return { valid, reason: clip(invalidReason), mustEnd: forceDisconnect, call };
 }
 
 type Response = ReportConnectResponse | ReportDisconnectResponse | ReportSessionUpdateResponse;

@@ -6,7 +6,9 @@ import { describe } from '../events/settle.ts';
 import type { Log } from '../log/log.ts';
 import { countCall } from '../policy/settle.ts';
 import type { Failure } from '../policy/types.ts';
-import type { SessionCalls, Validated } from '../portal/session-calls.ts';
+import type { PortalCalls } from '../portal/calls.ts';
+import { loadPortal } from '../portal/load.ts';
+import type { Validated } from '../portal/session-calls.ts';
 import { isPortalAway, noteContact } from '../state/contact.ts';
 import type { LiveSession } from '../state/live-sessions.ts';
 import { orderSessionOut } from '../state/orders.ts';
@@ -37,8 +39,8 @@ export async function validateSessions(
     const unasked = sessions.length === 0 ? [] : ['the portal was not asked: the circuit breaker is open'];
     return { invalid, problems: unasked };
   }
-  const { sessionCalls } = await import('../portal/session-calls.ts');
-  const calls = sessionCalls(config, noteCertificate(state));
+  const { portalCalls } = await loadPortal();
+  const calls = portalCalls(config, noteCertificate(state));
   try {
     if (sessions.length === 0) await askNobody(calls, state);
     // One at a time until the portal has answered, and again after it has failed to.
@@ -77,7 +79,7 @@ function summary(failures: readonly Failure[], unasked: number): string[] {
  * While nobody is connected nobody asks the portal, and its last error would stand, and alarm people, for as long as that. So it
  * is asked about a session that no portal can have: any answer will do.
  */
-async function askNobody(calls: SessionCalls, state: State): Promise<void> {
+async function askNobody(calls: PortalCalls, state: State): Promise<void> {
   const answer = await calls.validate({ username: '', sessionId: '0-0', clientIp: '', vhost: null });
   await state.step((tx) => noteAnswer(tx, answer));
 }
@@ -87,7 +89,7 @@ interface Asked {
   readonly answer: Validated;
 }
 
-async function askAbout(session: LiveSession, calls: SessionCalls): Promise<Asked> {
+async function askAbout(session: LiveSession, calls: PortalCalls): Promise<Asked> {
   const { sessionId, username, clientIp, vhostForPortal: vhost } = session;
   return { session, answer: await calls.validate({ username, sessionId, clientIp, vhost }) };
 }

@@ -3,11 +3,13 @@ const HURRIED = -15;
 
 let usual: number | null = null;
 let allowed = true;
+/** For how many reasons at once. */
+let reasons = 0;
 
 /**
  * Raises this process' priority until the function that it returns is called. In a storm dozens of processes share a core, and one
- * that is put aside while it holds the state's one write lock keeps all the others waiting for as long as it takes until
- * its turn comes again. Only root may; for others nothing changes.
+ * that is put aside while others wait for what it does (it holds the state's one write lock, or asks the portal for them) keeps all of
+ * them waiting for as long as it takes until its turn comes again. Only root may; for others nothing changes.
  */
 export function hurry(): () => void {
   if (!allowed) return () => {};
@@ -15,17 +17,15 @@ export function hurry(): () => void {
   const os = process.getBuiltinModule('node:os');
   try {
     usual ??= os.getPriority();
-    os.setPriority(Math.min(usual, HURRIED));
+    if (reasons === 0) os.setPriority(Math.min(usual, HURRIED));
   } catch {
     allowed = false;
     return () => {};
   }
   const before = usual;
-  return () => os.setPriority(before);
-}
-
-/** From now on this process goes first all the time, because others wait for what it does. Only root may. */
-export function goFirst(): void {
-  hurry();
-  usual = usual === null ? null : Math.min(usual, HURRIED);
+  reasons += 1;
+  return () => {
+    reasons -= 1;
+    if (reasons === 0) os.setPriority(before);
+  };
 }

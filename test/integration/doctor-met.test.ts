@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { type PortalCalls, portalCalls } from '../../src/portal/calls.ts';
 import type { Met } from '../../src/portal/line.ts';
-import { sessionCalls } from '../../src/portal/session-calls.ts';
 import { settings } from '../unit/fixture.ts';
 import { grpcServer, listening } from './doctor-servers.ts';
 import { withPortal } from './fixture.ts';
@@ -13,11 +13,11 @@ const SESSION = { username: 'alice', sessionId: '1-1', clientIp: '', vhost: null
 describe('a connection to the portal tells', () => {
   const fixture = withPortal({ users: { alice: { valid: true } } });
 
-  function meeting(address: string): { met: Met[]; calls: ReturnType<typeof sessionCalls> } {
+  function meeting(address: string): { met: Met[]; calls: PortalCalls } {
     const { ca, agentCertificate, agentKey } = fixture.certificates;
     const tls = { ca_file: ca, cert_file: agentCertificate, key_file: agentKey };
     const met: Met[] = [];
-    const calls = sessionCalls(settings({ portal: { address, tls } }), (one) => met.push(one));
+    const calls = portalCalls(settings({ portal: { address, tls } }), (one) => met.push(one));
     return { met, calls };
   }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { CONNECT, LAUNCHER } from './agent.ts';
-import { gone, stderrOf } from './events.ts';
+import { gone, stderrOf, WITHOUT_DRAIN } from './events.ts';
 import { withPortal } from './fixture.ts';
 
 describe('the log', () => {
@@ -58,6 +58,48 @@ describe('the log', () => {
       assert.ok(performance.now() - began < 8_000, 'well before two deadlines');
     } finally {
       closeSync(fd);
+    }
+  });
+
+  test('costs no thread where nobody can hold it up: a file, nothing at all, a pipe that has room', async () => {
+    await using agent = await fixture.install();
+    await agent.connect('alice');
+    const threads = join(agent.folder, 'threads');
+    const spy = join(agent.folder, 'spy.cjs');
+    writeFileSync(
+      spy,
+      `const { readdirSync, readFileSync, writeFileSync } = require('node:fs');
+       process.on('exit', () => {
+         const names = readdirSync('/proc/self/task').map((id) => readFileSync('/proc/self/task/' + id + '/comm', 'latin1'));
+         writeFileSync(${JSON.stringify(threads)}, names.join(''));
+       });`,
+    );
+    const [node = '', boot = ''] = WITHOUT_DRAIN;
+    const null_ = openSync('/dev/null', 'w');
+    const full = openSync('/dev/full', 'w');
+    const file = openSync(join(agent.folder, 'hook.log'), 'w');
+    const made = async (stderr: number): Promise<boolean> => {
+      const child = spawn(node, ['--require', spy, boot], {
+        env: { OCAGENT_CONFIG: agent.configFile, ...CONNECT, USERNAME: 'alice' },
+        stdio: ['ignore', 'ignore', stderr],
+      });
+      assert.deepEqual(await once(child, 'exit'), [0, null]);
+      return readFileSync(threads, 'utf8').includes('libuv-worker');
+    };
+    try {
+      assert.deepEqual([await made(file), await made(null_)], [false, false]);
+      const piped = spawnSync(
+        'sh',
+        ['-c', `"$0" --require "$1" "$2" 2>&1 >/dev/null | cat`, node, spy, boot],
+        {
+          env: { PATH: process.env['PATH'], OCAGENT_CONFIG: agent.configFile, ...CONNECT, USERNAME: 'alice' },
+        },
+      );
+      assert.match(String(piped.stdout), /^\{.*"connect allowed".*\}\n$/);
+      assert.ok(!readFileSync(threads, 'utf8').includes('libuv-worker'));
+      assert.ok(await made(full), 'so that this would see one');
+    } finally {
+      for (const fd of [null_, full, file]) closeSync(fd);
     }
   });
 

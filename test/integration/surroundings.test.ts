@@ -4,6 +4,7 @@ import {
   cpSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -108,8 +109,35 @@ describe("V8's code cache", () => {
 
   test('was made by the build, for the way to the portal and for the drain, too', () => {
     const caches = readdirSync(join(ROOT, 'dist')).filter((name) => name.endsWith('.cache'));
-    const chunks = ['drain', 'main', 'portal', 'session-calls'];
+    const chunks = ['drain', 'main', 'portal'];
     assert.deepEqual(caches.map((name) => name.split('.')[0]).sort(), chunks);
+  });
+
+  test('is taken by V8 under the launcher’s flags, each chunk’s of it', async () => {
+    await using agent = await fixture.install();
+    const copy = copyOfProgram(agent.folder);
+    const seen = join(agent.folder, 'seen');
+    const spy = join(agent.folder, 'spy.cjs');
+    writeFileSync(
+      spy,
+      `const vm = require('node:vm');
+       vm.Script = class extends vm.Script {
+         constructor(source, options) {
+           super(source, options);
+           const chunk = require('node:path').basename(options.filename);
+           require('node:fs').appendFileSync(${JSON.stringify(seen)}, chunk + ' ' + this.cachedDataRejected + '\\n');
+         }
+       };`,
+    );
+    rmSync(join(copy, 'node_modules'));
+    mkdirSync(join(copy, 'node_modules', '.bin'), { recursive: true });
+    const node = join(copy, 'node_modules', '.bin', 'node');
+    writeFileSync(node, `#!/bin/sh\nexec ${process.execPath} --require ${spy} "$@"\n`, { mode: 0o755 });
+    for (const source of ['portal', 'cache']) {
+      const run = await agent.hook(ALICE, [join(copy, 'bin', 'ocagent-hook')]);
+      assert.equal(run.decision?.['source'], source, run.stderr);
+    }
+    assert.equal(readFileSync(seen, 'utf8'), 'main.cjs false\nportal.cjs false\nmain.cjs false\n');
   });
 
   test('is not needed: without it, or with one that V8 rejects, the hook answers all the same', async () => {

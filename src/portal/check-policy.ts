@@ -2,10 +2,9 @@ import { status } from '@grpc/grpc-js';
 import { parseDuration } from '../config/duration.ts';
 import type { Config } from '../config/schema.ts';
 import type { Answer, Failure, PortalResult, Request } from '../policy/types.ts';
-import { channelCredentials } from './credentials.ts';
 import { diagnose } from './diagnose.ts';
 import { AuthServiceService, type CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
-import { Line } from './line.ts';
+import type { Line } from './line.ts';
 import { metadataOf } from './metadata.ts';
 import { StarvationWatch } from './starvation.ts';
 import { clip } from './status.ts';
@@ -14,33 +13,12 @@ import { timed } from './timed.ts';
 /** What a machine that is merely too busy may eat of the portal's time before its failures stop counting. */
 const FULL_ENOUGH = 2 / 3;
 
-/** Asks the portal who may connect, over one connection that is made with the first call and kept. */
-export interface PolicyLine {
-  /**
-   * Never throws for anything the portal or the network does.
-   * @param budget milliseconds left for it.
-   * @param nominal milliseconds that it would have on a machine with time to spare.
-   */
-  check(request: Request, budget: number, nominal: number): Promise<PortalResult>;
-  close(): void;
-}
-
-/** Credentials that cannot be used are a failure of each call. */
-export function policyLine(config: Config): PolicyLine {
-  const credentials = channelCredentials(config.portal.tls);
-  if ('counts' in credentials) return { check: async () => ({ failure: credentials }), close: () => {} };
-  const line = new Line({
-    credentials,
-    serverName: config.portal.tls.server_name,
-    addresses: config.portal.address,
-  });
-  return {
-    check: (request, budget, nominal) => checkPolicy(line, config, request, budget, nominal),
-    close: () => line.close(),
-  };
-}
-
-async function checkPolicy(
+/**
+ * Asks the portal whether this request may connect.
+ * @param budget milliseconds left for it.
+ * @param nominal milliseconds that it would have on a machine with time to spare.
+ */
+export async function checkPolicy(
   line: Line,
   config: Config,
   request: Request,

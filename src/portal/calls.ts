@@ -1,0 +1,51 @@
+import type { SessionEvent } from '../accounting/event.ts';
+import type { Config } from '../config/schema.ts';
+import type { Failure, PortalResult, Request } from '../policy/types.ts';
+import { checkPolicy } from './check-policy.ts';
+import { channelCredentials } from './credentials.ts';
+import { Line, type OnMet } from './line.ts';
+import { type Reported, report, type Validated, type Validation, validate } from './session-calls.ts';
+
+/**
+ * The portal's calls, over one connection that is made with the first and kept. None of them throws for anything that the portal or
+ * the network does.
+ */
+export interface PortalCalls {
+  /**
+   * Whether this request may connect.
+   * @param budget milliseconds left for it.
+   * @param nominal milliseconds that it would have on a machine with time to spare.
+   */
+  checkPolicy(request: Request, budget: number, nominal: number): Promise<PortalResult>;
+  /** @param id the event's, the same over every retry. */
+  report(id: string, event: SessionEvent): Promise<Reported>;
+  validate(session: Validation): Promise<Validated>;
+  close(): void;
+}
+
+/**
+ * @param onMet is told what each connection tells of the portal.
+ * @throws nothing: credentials that cannot be used are a failure of each call.
+ */
+export function portalCalls(config: Config, onMet?: OnMet): PortalCalls {
+  const { tls, address } = config.portal;
+  const credentials = channelCredentials(tls);
+  if ('counts' in credentials) return unable(credentials);
+  const line = new Line({ credentials, serverName: tls.server_name, addresses: address, onMet });
+  return {
+    checkPolicy: (request, budget, nominal) => checkPolicy(line, config, request, budget, nominal),
+    report: (id, event) => report(line, config, id, event),
+    validate: (session) => validate(line, config, session),
+    close: () => line.close(),
+  };
+}
+
+/** Our own files are at fault: no call can be made. */
+function unable(failure: Failure): PortalCalls {
+  return {
+    checkPolicy: async () => ({ failure }),
+    report: async () => ({ kind: 'failed', failure, reached: false }),
+    validate: async () => ({ failure, reached: false }),
+    close: () => {},
+  };
+}
