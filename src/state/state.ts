@@ -19,8 +19,6 @@ export interface StateOptions {
   readonly checkpointPages: number;
   /** Where there is none yet: make one, or work on an empty one in memory that leaves no file behind. */
   readonly create: boolean;
-  /** This machine is busy: others want the lock, too, and whoever holds it must not be put aside. */
-  readonly isBusy?: boolean;
   /** Told when a corrupt database was set aside, under which name. */
   readonly onSetAside: (aside: string) => void;
 }
@@ -46,7 +44,7 @@ export class State {
   #identity: FileIdentity | null;
   #epoch = 0;
   /** Others want the lock as well, as far as this process has seen. */
-  #contended: boolean;
+  #contended = false;
 
   private constructor(
     options: StateOptions,
@@ -58,7 +56,6 @@ export class State {
     this.#patience = patience;
     this.#db = db;
     this.#identity = identity;
-    this.#contended = options.isBusy === true;
   }
 
   /** Whether there is a file; without one this is an empty state in memory, which ends with this process. */
