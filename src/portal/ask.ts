@@ -7,6 +7,9 @@ import { loadPortal } from './load.ts';
 /** Milliseconds of the deadline that are left for recording the answer and leaving. */
 const RESERVE_MS = 500;
 
+/** With less than this left even a machine with time to spare cannot load gRPC and connect. */
+const LEAST_MS = 50;
+
 /**
  * Until when a sibling's call may be waited for: until it is taken, as long as a whole portal.timeout is left for a call of one's own,
  * or, where the deadline is too short for both, a third of the time.
@@ -46,7 +49,7 @@ export async function askPortal(
   onCalls: (calls: PortalCalls) => boolean = () => false,
 ): Promise<PortalResult> {
   const { budget, nominal } = callTime(config, config.hook.deadline - RESERVE_MS - elapsed, atMost);
-  if (budget <= 0) return { failure: outOfTime(`${Math.round(elapsed)} ms since the start`) };
+  if (budget < LEAST_MS) return { failure: outOfTime(`${Math.round(elapsed)} ms since the start`) };
   const { portalCalls } = await loadPortal();
   const calls = portalCalls(config);
   const keep = onCalls(calls);

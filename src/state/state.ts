@@ -27,6 +27,9 @@ export interface StateOptions {
 export const CONNECT_CHECKPOINT_PAGES = 1_000;
 export const CHECKPOINT_PAGES = 200;
 
+/** What is read is settled with the first reading: before the time is taken, or siblings would write in its future. */
+const BEGIN_READING = 'BEGIN; PRAGMA user_version';
+
 /** Milliseconds: a transaction that took longer to begin had to wait for somebody. */
 const CONTENDED_MS = 1;
 
@@ -113,7 +116,7 @@ export class State {
     for (;;) {
       const since = milliseconds();
       try {
-        return this.#attempt('BEGIN', work, false);
+        return this.#attempt(BEGIN_READING, work, false);
       } catch (error) {
         if (troubleOf(error) === 'not SQLite') throw error;
         if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since))) {
@@ -125,7 +128,7 @@ export class State {
 
   #readOnly<T>(work: (tx: Transaction) => T, because: unknown): T {
     try {
-      const result = this.#attempt('BEGIN', work, false);
+      const result = this.#attempt(BEGIN_READING, work, false);
       this.unrecorded = explain(because);
       return result;
     } catch (error) {

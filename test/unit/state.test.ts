@@ -48,6 +48,17 @@ describe('the state', () => {
     assert.equal(await state.step(sum), 0);
   });
 
+  test('is read as it was when the time was taken: nothing of it is from the future', async (t) => {
+    const path = join(scratch(t), 'state.db');
+    const [reader, sibling] = [await openState(path), new Database(path)];
+    t.after(() => sibling.close());
+    const mono = await reader.read((tx) => {
+      sibling.exec(`UPDATE leader SET mono = ${tx.now.mono + 1}`);
+      return tx.row<{ mono: number }>('SELECT mono FROM leader')?.mono;
+    });
+    assert.equal(mono, 0);
+  });
+
   test('that is not to be made is empty, and leaves no file behind', async (t) => {
     const folder = scratch(t);
     const state = await openState(join(folder, 'state.db'), { create: false });
