@@ -15,14 +15,19 @@ function load(name) {
   const known = loaded.get(name);
   if (known !== undefined) return known.exports;
   const filename = `${__dirname}/${name.slice(2)}`;
-  if (name.endsWith('.node')) return require(filename);
+  const module = { exports: {} };
+  loaded.set(name, module);
+  // Not by `require`, which first looks for a package.json that could say what kind of module that is.
+  if (name.endsWith('.node')) process.dlopen(module, filename);
+  else run(filename, module);
+  return module.exports;
+}
+
+function run(filename, module) {
   // Built as pure ASCII (scripts/build.ts): one byte a character, nothing to decode.
   const source = `(function (exports, require, module, __dirname) {${readFileSync(filename, 'latin1')}\n})`;
   const script = new Script(source, { filename, cachedData: readCache(filename) });
-  const module = { exports: {} };
-  loaded.set(name, module);
   script.runInThisContext()(module.exports, load, module, __dirname);
-  return module.exports;
 }
 
 function readCache(filename) {

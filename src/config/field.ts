@@ -66,14 +66,15 @@ export function choice<const T extends string>(initial: T, ...values: readonly T
 
 /** Milliseconds inside the program, `"1h30m"` in the file. Bounds are inclusive. */
 export function duration(initial: string, least: string, most: string): Field<number> {
-  const from = parseDuration(least) ?? 0;
-  const to = parseDuration(most) ?? Number.MAX_SAFE_INTEGER;
+  // Only for a value that is given: a hook would read some thirty bounds that nobody comes near.
+  const isWithin = (value: number): boolean =>
+    value >= (parseDuration(least) ?? Number.NaN) && value <= (parseDuration(most) ?? Number.NaN);
   return {
     accepts: `a duration from "${least}" to "${most}", such as "300ms", "30s", "1h30m"`,
     initial: parseDuration(initial) ?? undefined,
     read: (raw) => {
       const parsed = typeof raw === 'string' ? parseDuration(raw) : null;
-      return parsed !== null && parsed >= from && parsed <= to ? parsed : undefined;
+      return parsed !== null && isWithin(parsed) ? parsed : undefined;
     },
     show: formatDuration,
   };
