@@ -24,6 +24,8 @@ export class PortalAccess {
   #server: Server | null = null;
   #serving: Promise<void> | null = null;
   #isAnswered = false;
+  /** Takes no more questions: the portal failed, or it has been long enough. */
+  #retires = false;
 
   constructor(config: Config, log: Log) {
     this.#config = config;
@@ -48,7 +50,7 @@ export class PortalAccess {
       if (isAsked) this.#begin(term);
       return true;
     });
-    if ('failure' in result) this.#server?.retire();
+    if ('failure' in result && result.failure.counts !== 'no') this.#retire();
     return result;
   }
 
@@ -58,13 +60,18 @@ export class PortalAccess {
     // The folder that ocserv has given it must not be held.
     process.chdir('/');
     this.#begin(term);
-    const retire = setTimeout(() => this.#server?.retire(), RETIRES_AFTER_MS);
+    const retire = setTimeout(() => this.#retire(), RETIRES_AFTER_MS);
     await this.#serving;
     clearTimeout(retire);
   }
 
   close(): void {
     this.#calls?.close();
+  }
+
+  #retire(): void {
+    this.#retires = true;
+    this.#server?.retire();
   }
 
   /** Nobody asks in quiet times: only now is there anything to pay for it. */
@@ -89,6 +96,7 @@ export class PortalAccess {
         calls,
         mayLeave: (idle) => this.#isAnswered && idle >= LINGER_MS,
       });
+      if (this.#retires) this.#server.retire();
       await this.#server.serve();
     } catch (error) {
       // Not this connect's concern; those that wait see that nobody answers them, and go on by themselves.

@@ -1,14 +1,17 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
+import { portalOf } from '../policy/rules.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { leaderOf, takeLead } from '../state/leader.ts';
 import { CHECKPOINT_PAGES, State } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
 import { rouse, sleepUntilWoken } from '../state/wake.ts';
 import { Server } from './serve.ts';
 
 /** How often it is looked whether somebody leads. */
 const LOOK_MS = 250;
-const PATIENCE_MS = 10_000;
+/** In all the minutes that a drain may be there. */
+const PATIENCE_MS = 10 * 60_000;
 
 /**
  * Leads beside some work that has a connection to the portal anyway: while a drain is there, no hook needs one of its own. It neither
@@ -43,8 +46,11 @@ async function lead(config: Config, calls: PortalCalls, work: { readonly isOver:
     checkpointPages: CHECKPOINT_PAGES,
     onSetAside: () => {},
   });
+  const portal = portalOf(config);
+  const tryToLead = (tx: Transaction): number | null =>
+    tx.writable && leaderOf(tx, portal) === null ? takeLead(tx, portal) : null;
   while (!work.isOver) {
-    const term = await state.step((tx) => (tx.writable && leaderOf(tx) === null ? takeLead(tx) : null));
+    const term = await state.step(tryToLead);
     if (term !== null) return new Server({ config, state, term, calls, mayLeave: () => work.isOver }).serve();
     await sleepUntilWoken(LOOK_MS);
   }

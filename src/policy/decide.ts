@@ -61,7 +61,7 @@ async function hear(
       return { asking, result: await means.askPortal(atMost(asking, means), term) };
     }
     wake(way.leader.pid);
-    const result = await waitForAnswer(means.state, way.question, means.waitLimits);
+    const result = await waitForAnswer(means.state, way.question, means);
     if (result !== null) return { asking, result };
     // The leader has gone, or has been too slow. Meanwhile siblings may have been told of this very user, or found the portal dead.
     waited = way.question;

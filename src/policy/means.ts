@@ -3,10 +3,10 @@ import type { Transaction } from '../state/transaction.ts';
 import type { StateUnusable } from '../state/unusable.ts';
 import type { Conditions } from './decision.ts';
 import type { Decision, PortalResult } from './types.ts';
-import type { MayLead, WaitLimits } from './way.ts';
+import type { WayMeans } from './way.ts';
 
 /** What a decision needs from outside. */
-export interface Means extends Conditions {
+export interface Means extends Conditions, WayMeans {
   /** Null when it cannot be used; why was reported when it was opened. */
   readonly state: State | null;
   /**
@@ -15,9 +15,6 @@ export interface Means extends Conditions {
    * @param term under which it leads: siblings may ask it meanwhile. Null when it does not.
    */
   readonly askPortal: (atMost: number, term: number | null) => Promise<PortalResult>;
-  readonly waitLimits: WaitLimits;
-  /** Whether this process can ask for siblings: meanwhile, or also once its own decision stands. */
-  readonly mayLead: MayLead;
   /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
   readonly record: (tx: Transaction, decision: Decision) => void;
   readonly onStateLost: (error: StateUnusable) => void;

@@ -1,3 +1,4 @@
+import type { Config } from '../config/schema.ts';
 import { giveLeadBack, type Leader, leaderOf, takeLead } from '../state/leader.ts';
 import {
   answerTo,
@@ -9,6 +10,7 @@ import {
   withdraw,
 } from '../state/questions.ts';
 import type { Transaction } from '../state/transaction.ts';
+import { portalOf } from './rules.ts';
 import type { Request } from './types.ts';
 
 /**
@@ -30,6 +32,7 @@ export const ALONE: Way = { kind: 'alone', question: null };
  */
 const ALONE_PER_CPU = 4;
 
+/** Whether a process can ask for siblings: meanwhile, or also once its own decision stands. */
 export type MayLead = 'no' | 'meanwhile' | 'afterwards';
 
 /** Until when a leader is waited for, in monotonic milliseconds. */
@@ -38,6 +41,12 @@ export interface WaitLimits {
   readonly takenBy: number;
   /** By then nobody needs an answer any more. */
   readonly answeredBy: number;
+}
+
+export interface WayMeans {
+  readonly config: Config;
+  readonly waitLimits: WaitLimits;
+  readonly mayLead: MayLead;
 }
 
 /**
@@ -49,22 +58,22 @@ export function wayToPortal(
   number: number,
   request: Request,
   waiting: Question | null,
-  limits: WaitLimits,
-  mayLead: MayLead,
+  { config, waitLimits, mayLead }: WayMeans,
 ): Way {
-  const leader = leaderOf(tx);
+  const portal = portalOf(config);
+  const leader = leaderOf(tx, portal);
   const known = waiting !== null && answerTo(tx, waiting) !== 'gone' ? waiting : null;
   if (leader === null) {
     if (known !== null) withdraw(tx, known);
     if (mayLead === 'no') return ALONE;
     pruneQuestions(tx);
-    return { kind: 'lead', term: takeLead(tx) };
+    return { kind: 'lead', term: takeLead(tx, portal) };
   }
-  if (tx.now.mono >= limits.takenBy) {
+  if (tx.now.mono >= waitLimits.takenBy) {
     if (known === null) return ALONE;
     if (goAlone(tx, known, ALONE_PER_CPU * cpus())) return { kind: 'alone', question: known };
   }
-  const question = known ?? ask(tx, number, JSON.stringify(request), limits.answeredBy);
+  const question = known ?? ask(tx, number, JSON.stringify(request), waitLimits.answeredBy);
   return { kind: 'wait', question, leader };
 }
 

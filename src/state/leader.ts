@@ -14,31 +14,40 @@ export interface Leader {
   readonly pid: number;
 }
 
-interface Row extends Leader, Instant {}
+interface Row extends Leader, Instant {
+  readonly portal: string;
+}
 
 function load(tx: Transaction): Row {
-  const row = tx.row<Row>('SELECT term, pid, wall, boot, mono FROM leader WHERE id = 1');
+  const row = tx.row<Row>('SELECT term, pid, portal, wall, boot, mono FROM leader WHERE id = 1');
   if (row === undefined) throw neverWritten();
   return row;
 }
 
-/** Who asks the portal for its siblings now; null where nobody does. */
-export function leaderOf(tx: Transaction): Leader | null {
+/**
+ * Who asks the portal for its siblings now; null where nobody does.
+ * @param portal which one, as told to `takeLead`: a leader that began before the configuration was changed is none.
+ */
+export function leaderOf(tx: Transaction, portal: string): Leader | null {
   const row = load(tx);
   // Another process once had the id that is ours now.
-  if (row.pid === 0 || row.pid === process.pid) return null;
+  if (row.pid === 0 || row.pid === process.pid || row.portal !== portal) return null;
   return leaseIsOver(SILENT_MS, row, tx.now) || !isAlive(row.pid) ? null : row;
 }
 
 /**
  * Makes this process the leader.
+ * @param portal which one it asks, and how.
  * @returns the term, which all that is done as the leader must name.
  */
-export function takeLead(tx: Transaction): number {
+export function takeLead(tx: Transaction, portal: string): number {
   const { wall, boot, mono } = tx.now;
+  // Questions for another portal are not this leader's to answer: their processes find them gone.
+  if (load(tx).portal !== portal) tx.write('DELETE FROM question');
   tx.write(
-    'UPDATE leader SET term = term + 1, pid = ?, wall = ?, boot = ?, mono = ? WHERE id = 1',
+    'UPDATE leader SET term = term + 1, pid = ?, portal = ?, wall = ?, boot = ?, mono = ? WHERE id = 1',
     process.pid,
+    portal,
     wall,
     boot,
     mono,

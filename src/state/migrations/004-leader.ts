@@ -6,9 +6,11 @@ DROP TABLE portal_queue;
 -- when it was last heard of.
 CREATE TABLE leader (
   id INTEGER PRIMARY KEY CHECK (id = 1), term INTEGER NOT NULL, pid INTEGER NOT NULL,
+  -- Which portal it asks, and how: whoever goes by another configuration has nothing from it.
+  portal TEXT NOT NULL,
   wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL
 ) STRICT;
-INSERT INTO leader VALUES (1, 0, 0, 0, '', 0);
+INSERT INTO leader VALUES (1, 0, 0, '', 0, '', 0);
 
 -- What they have left to it. The number is one of the sequence's, so none is ever given twice.
 CREATE TABLE question (
