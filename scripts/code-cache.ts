@@ -6,7 +6,7 @@ import { makeCertificates } from './portal/certificates.ts';
 import { startPortal } from './portal/portal.ts';
 
 /** The flags that bin/ocagent-hook gives: V8 rejects a cache that was made under others. */
-const FLAGS = ['--no-rehash-snapshot', '--no-sparkplug', '--no-warnings'];
+const FLAGS = ['--no-rehash-snapshot', '--no-sparkplug', '--use-openssl-ca', '--no-warnings'];
 
 /**
  * Lets the program answer for real, several times over, and keeps the code that V8 compiled for it. Each run starts from

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Config } from '../config/schema.ts';
+import { publicRoots } from '../tls/public-roots.ts';
 import { withoutSecrets } from './secrets.ts';
 
 /** OTLP/HTTP's request without any metric in it: a collector takes it, and nothing is stored. */
@@ -77,6 +78,7 @@ function post({ endpoint, headers, timeout }: Config['telemetry']): Promise<Rece
         'content-length': Buffer.byteLength(NOTHING),
       },
       agent: false,
+      ...(url.protocol === 'https:' ? { ca: publicRoots() } : {}),
     });
     const timer = setTimeout(() => {
       reject(Object.assign(new Error(`no answer within ${patience} ms`), { code: 'ETIMEDOUT' }));

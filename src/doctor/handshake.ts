@@ -3,6 +3,7 @@ import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import type { Address } from '../config/address.ts';
 import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
+import { publicRoots } from '../tls/public-roots.ts';
 
 /** Milliseconds for the handshake, and for the first word after it. */
 const HANDSHAKE_MS = 3_000;
@@ -36,7 +37,7 @@ export function shakeHands(
     const socket = connect({
       host: ip,
       port,
-      ca: file(tls.ca_file),
+      ca: file(tls.ca_file) ?? publicRoots(),
       cert: file(tls.cert_file),
       key: file(tls.key_file),
       minVersion: tls.min_version === 'TLS1.2' ? 'TLSv1.2' : 'TLSv1.3',

@@ -4,6 +4,7 @@ import { ChannelCredentials } from '@grpc/grpc-js';
 import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
+import { publicRoots } from '../tls/public-roots.ts';
 import { readCertificates } from './certificates.ts';
 import { localFault } from './status.ts';
 
@@ -16,7 +17,8 @@ export function channelCredentials(tls: TlsConfig): ChannelCredentials | Failure
   if (faults[0] !== undefined) return faults[0];
   try {
     const minVersion = tls.min_version === 'TLS1.2' ? 'TLSv1.2' : 'TLSv1.3';
-    return ChannelCredentials.createFromSecureContext(createSecureContext({ ...contents, minVersion }));
+    const ca = contents.ca ?? publicRoots();
+    return ChannelCredentials.createFromSecureContext(createSecureContext({ ...contents, ca, minVersion }));
   } catch (error) {
     return localFault(...whichIsBroken(tls, contents, error as Error));
   }

@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import type { Config } from '../config/schema.ts';
+import { publicRoots } from '../tls/public-roots.ts';
 import { resourceMetrics } from './resource-metrics.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -21,7 +22,7 @@ export async function send(
 ): Promise<string | null> {
   const { url, authorization } = withoutCredentials(endpoint);
   const timeoutMillis = Math.max(1, Math.round(budget));
-  const agent = url.startsWith('https:') ? new HttpsAgent() : new HttpAgent();
+  const agent = url.startsWith('https:') ? new HttpsAgent({ ca: publicRoots() }) : new HttpAgent();
   const exporter = new OTLPMetricExporter({
     url,
     headers: { ...authorization, ...headers },

@@ -128,6 +128,14 @@ describe('the portal client', () => {
       assert.equal(named.code, 0, named.stderr);
     }));
 
+  test('trusts the public authorities where no ca_file is named, and so not the portal of these tests', async () => {
+    await using agent = await fixture.install();
+    agent.configure({ address: fixture.portal.address }, { ...fixture.certificates, ca: '' });
+    const line = failureOf(await agent.connect('alice'));
+    assert.match(String(line['error']), /certificate of the portal at .* is not signed by/);
+    assert.equal(fixture.portal.callsOf('CheckPolicy').length, 0);
+  });
+
   test('names the file that is missing, is no certificate, or does not belong to the other', async () => {
     const files = fixture.certificates;
     const other = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
