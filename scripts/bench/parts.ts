@@ -1,0 +1,13 @@
+import type { Part } from './bench.ts';
+import { measureDrainRate } from './drain-rate.ts';
+import { measureHooks } from './hooks.ts';
+import { measureLaunch } from './launch.ts';
+import { measureTelemetry } from './telemetry.ts';
+
+/** By the name that --only takes, in the order in which they are measured and reported. */
+export const PARTS: Readonly<Record<string, Part>> = {
+  hooks: measureHooks,
+  telemetry: measureTelemetry,
+  launch: measureLaunch,
+  drain: measureDrainRate,
+};
