@@ -5,7 +5,8 @@
 import type { PolicyInput } from '../portal/policy.ts';
 
 export const GROUP = 'staff';
-const EVERY = 10;
+export const EVERY = 10;
+export const DENIED_REASON = 'every tenth';
 
 export function userOf(number: number): string {
   return `user${number}`;
@@ -20,6 +21,11 @@ export function isDenied(number: number): boolean {
   return number % EVERY === EVERY - 1;
 }
 
+/** The number of the nth user, from 0 on, who is let in. */
+export function allowedNumber(n: number): number {
+  return n + Math.floor(n / (EVERY - 1));
+}
+
 /** Of whom a policy speaks, so that it stays small: of all above, everybody is let in. */
 const POLICY_UP_TO = 50_000;
 
@@ -28,7 +34,7 @@ export function portalPolicy(): PolicyInput {
   return {
     default: { allowed: true },
     users: Object.fromEntries(
-      denied.map((number) => [userOf(number), { allowed: false, reason: 'every tenth' }]),
+      denied.map((number) => [userOf(number), { allowed: false, reason: DENIED_REASON }]),
     ),
   };
 }

@@ -1,0 +1,71 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Bench, Found } from './bench.ts';
+import { type HookStorm, hookStorm } from './hook-storm.ts';
+import { type OtherStorm, peerStorm } from './peer-storm.ts';
+import { readyPeers } from './peers.ts';
+import { type Storm, storm } from './storm.ts';
+import { stormGoals } from './storm-goals.ts';
+import { stormTable } from './storm-table.ts';
+
+/** By round. */
+export interface Storms {
+  readonly empty: readonly Storm[];
+  readonly cached: readonly HookStorm[];
+  readonly portal: readonly HookStorm[];
+  readonly empty500: readonly Storm[];
+  readonly cached500: readonly HookStorm[];
+  /** Of the first round only. */
+  readonly eventsOff: readonly HookStorm[];
+  readonly peers: readonly OtherStorm[];
+}
+
+/**
+ * Hundreds at once, as when a server that was away is back: empty scripts, hooks that the cache answers and hooks that the portal
+ * does, in turn; once, too, the hooks without events, and what else could ask the portal.
+ */
+export async function measureStorms(bench: Bench): Promise<Found> {
+  // Each round takes as long as a thousand hooks.
+  const rounds = Math.max(2, Math.round(bench.rounds / 13));
+  const { ready, missing } = readyPeers(bench);
+  const storms = {
+    empty: [] as Storm[],
+    cached: [] as HookStorm[],
+    portal: [] as HookStorm[],
+    empty500: [] as Storm[],
+    cached500: [] as HookStorm[],
+    eventsOff: [] as HookStorm[],
+    peers: [] as OtherStorm[],
+  };
+  for (let round = 0; round < rounds; round++) {
+    const hooks = (
+      kind: string,
+      count: number,
+      source: 'cache' | 'portal',
+      events = true,
+    ): Promise<HookStorm> => hookStorm(bench, `${kind}-${round}`, { source, count, events });
+    storms.empty.push(await emptyStorm(bench, `empty-${round}`, 200));
+    storms.cached.push(await hooks('cached', 200, 'cache'));
+    storms.portal.push(await hooks('portal', 200, 'portal'));
+    storms.empty500.push(await emptyStorm(bench, `empty500-${round}`, 500));
+    storms.cached500.push(await hooks('cached500', 500, 'cache'));
+    if (round > 0) continue;
+    storms.eventsOff.push(await hooks('events-off', 200, 'portal', false));
+    for (const peer of ready) {
+      const stormed = await peerStorm(bench, peer, 200);
+      if (stormed === null) missing.push(`${peer.name}: no storm, too little memory is free`);
+      else storms.peers.push(stormed);
+    }
+  }
+  return { tables: [stormTable(storms, missing)], goals: stormGoals(storms) };
+}
+
+async function emptyStorm({ folder, emptyCommand }: Bench, name: string, count: number): Promise<Storm> {
+  const place = join(folder, name);
+  mkdirSync(place);
+  // It goes by no configuration, but by this its processes are known.
+  const env = { OCAGENT_CONFIG: join(place, 'none') };
+  const stormed = await storm(place, emptyCommand, { count, first: 0, env });
+  if (stormed.endings.some(({ status }) => status !== 0)) throw new Error('an empty script failed');
+  return stormed;
+}
