@@ -19,3 +19,13 @@ export function goalTable(goals: readonly Goal[]): Table {
     rows: goals.map(({ figure, goal, measured, met }) => [figure, goal, measured, met ? 'yes' : 'no']),
   };
 }
+
+/** For a terminal, which is not wide enough for that table. */
+export function goalLines(goals: readonly Goal[]): string {
+  return goals
+    .map(
+      ({ figure, goal, measured, met }) =>
+        `  ${met ? 'met    ' : 'not met'}  ${figure}\n           ${goal}: ${measured}\n`,
+    )
+    .join('');
+}

@@ -3,12 +3,12 @@
  *
  *   node scripts/bench/main.ts [ROUNDS] [--only PART]... [--report FILE]
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeCertificates } from '../portal/certificates.ts';
 import type { Found } from './bench.ts';
-import { goalTable } from './goal.ts';
+import { goalLines } from './goal.ts';
 import { PARTS } from './parts.ts';
 import { startBenchPortal } from './portal.ts';
 import { facts, reportOf } from './report.ts';
@@ -56,6 +56,7 @@ try {
         for (const table of part.tables) console.log(textOf(table));
       } finally {
         endProcesses(folder);
+        rmSync(folder, { recursive: true, force: true });
       }
       await portal.tally();
     }
@@ -68,7 +69,7 @@ try {
 
 const goals = found.flatMap((part) => part.goals ?? []);
 const seconds = (Date.now() - began) / 1_000;
-console.log(textOf(goalTable(goals)));
+if (goals.length > 0) console.log(`Goals\n${goalLines(goals)}`);
 console.log(
   facts(seconds)
     .map(([what, value]) => `${what}: ${value}`)

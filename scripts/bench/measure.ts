@@ -37,7 +37,7 @@ export async function interleave(rows: readonly Row[], rounds: number): Promise<
   return measured;
 }
 
-/** Ratios to the first row: their median, and between what half of those in wall time lie. */
+/** Ratios to one row, the first if none is named: their median, and between what half of those in wall time lie. */
 export function ratioTable(title: string, measured: readonly Measured[], base = measured[0]): Table {
   return {
     title,

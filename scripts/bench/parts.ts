@@ -1,4 +1,6 @@
 import type { Part } from './bench.ts';
+import { measureCacheSize } from './cache-size.ts';
+import { measureCleanup } from './cleanup.ts';
 import { measureDrainRate } from './drain-rate.ts';
 import { measureHooks } from './hooks.ts';
 import { measureLaunch } from './launch.ts';
@@ -10,6 +12,8 @@ import { measureTelemetry } from './telemetry.ts';
 export const PARTS: Readonly<Record<string, Part>> = {
   hooks: measureHooks,
   storms: measureStorms,
+  'cache-size': measureCacheSize,
+  cleanup: measureCleanup,
   peers: measureSideBySide,
   telemetry: measureTelemetry,
   launch: measureLaunch,

@@ -27,7 +27,7 @@ export function textOf({ title, columns, rows, notes = [] }: Table): string {
 
 export function markdownOf({ title, columns, rows, notes = [] }: Table): string {
   const line = (row: readonly string[]): string =>
-    `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+    `| ${columns.map((_, at) => (row[at] ?? '').replaceAll('|', '\\|')).join(' | ')} |`;
   const rule = `|${columns.map((_, at) => (isText(rows, at) ? '---|' : '---:|')).join('')}`;
   return [
     `## ${title}`,

@@ -37,3 +37,17 @@ export async function timed(
   }
   return { wall: microseconds / 1_000, cpu: 1_000 * ((user ?? Number.NaN) + (system ?? Number.NaN)) };
 }
+
+/** What a command prints that must end with status 0. */
+export async function output(
+  [program, ...args]: Command,
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
+  const child = spawn(program, args, {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [said, [status]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}`);
+  return said;
+}
