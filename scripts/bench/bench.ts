@@ -1,6 +1,7 @@
 import type { CertificateFiles } from '../portal/certificates.ts';
 import type { Goal } from './goal.ts';
 import type { Row } from './measure.ts';
+import type { Peers } from './peers.ts';
 import type { BenchPortal } from './portal.ts';
 import type { Table } from './table.ts';
 import type { Command } from './timed.ts';
@@ -16,6 +17,8 @@ export interface Bench {
   /** What all else is compared with: Node, without flags, on a script with nothing in it. */
   readonly emptyCommand: Command;
   readonly empty: Row;
+  /** Looked for, and compiled, at the first call only. */
+  peers(): Peers;
 }
 
 /** What a part has found out. */

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { answer } from './answer.ts';
 import type { Bench, Found } from './bench.ts';
 import { cleanupFigures } from './cleanup-figures.ts';
 import { fillCache } from './fill.ts';
@@ -88,6 +88,8 @@ function whileCleaning({ configFile }: Installation): {
     .finally(() => {
       cleaning.isOver = true;
     });
+  // Whoever awaits it hears of it; where something else fails first, nobody does.
+  cleaning.end.catch(() => {});
   return cleaning;
 }
 
@@ -101,11 +103,10 @@ async function lockWaits({ configFile }: Installation, until: number | Promise<v
       execArgv: ['--no-warnings'],
     },
   );
-  const answer = once(child, 'message') as Promise<[LockWaits]>;
+  const waits = answer<LockWaits>(child);
   if (typeof until !== 'number') {
-    await until;
+    await Promise.race([until, waits]);
     child.send('end');
   }
-  const [waits] = await answer;
   return waits;
 }

@@ -10,6 +10,7 @@ import { makeCertificates } from '../portal/certificates.ts';
 import type { Found } from './bench.ts';
 import { goalLines } from './goal.ts';
 import { PARTS } from './parts.ts';
+import { type Peers, readyPeers } from './peers.ts';
 import { startBenchPortal } from './portal.ts';
 import { facts, reportOf } from './report.ts';
 import { textOf } from './table.ts';
@@ -44,13 +45,26 @@ try {
   writeFileSync(script, '');
   const emptyCommand: Command = [process.execPath, script];
   const empty = { name: 'empty script', run: () => timed(emptyCommand) };
+  let ready: Peers | undefined;
+  const peers = (): Peers => {
+    ready ??= readyPeers(workplace.folder);
+    return ready;
+  };
   const portal = await startBenchPortal(certificates.directory);
   try {
     for (const name of Object.keys(PARTS).filter((part) => values.only.includes(part))) {
       const folder = join(workplace.folder, name);
       mkdirSync(folder);
       try {
-        const part = await PARTS[name]?.({ folder, certificates, portal, rounds, emptyCommand, empty });
+        const part = await PARTS[name]?.({
+          folder,
+          certificates,
+          portal,
+          rounds,
+          emptyCommand,
+          empty,
+          peers,
+        });
         if (part === undefined) continue;
         found.push(part);
         for (const table of part.tables) console.log(textOf(table));

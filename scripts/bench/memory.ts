@@ -16,19 +16,26 @@ export interface Peak {
 
 /**
  * Watches the memory of all processes that go by a configuration below `folder`, drains too, until the function it returns is
- * called. Of each it reads one short line, and of whose it is only once.
+ * called. Of each it reads one short line, and whose it is only once or twice.
  */
 export function watchMemory(folder: string): () => Peak {
-  const ours = new Map<string, boolean>();
+  const ours = new Set<string>();
+  const foreign = new Map<string, number>();
   const before = available();
   const peak = { anonymous: 0, machine: 0 };
   const look = (): void => {
     let pages = 0;
     for (const pid of readdirSync('/proc')) {
       if (!/^\d/.test(pid)) continue;
-      const isOurs = ours.get(pid) ?? isBelow(folder, pid);
-      ours.set(pid, isOurs);
-      if (isOurs) pages += anonymousPages(pid);
+      const looks = foreign.get(pid) ?? 0;
+      // One that is just starting a program has no environment for a moment.
+      if (looks >= 2) continue;
+      if (ours.has(pid) || isBelow(folder, pid)) {
+        ours.add(pid);
+        pages += anonymousPages(pid);
+      } else {
+        foreign.set(pid, looks + 1);
+      }
     }
     peak.anonymous = Math.max(peak.anonymous, (pages * PAGE) / MIB);
     peak.machine = Math.max(peak.machine, before - available());

@@ -14,7 +14,7 @@ export interface Peer {
 export interface Peers {
   readonly ready: readonly Peer[];
   /** A line for each that is not there. */
-  readonly missing: string[];
+  readonly missing: readonly string[];
 }
 
 const SOURCES = join(import.meta.dirname, 'peers');
@@ -22,8 +22,8 @@ const SOURCES = join(import.meta.dirname, 'peers');
 const PYTHON = '/usr/bin/python3';
 const GOPATH = '/usr/share/gocode';
 
-/** Those whose packages are installed (make bench-peers); Go's is compiled here. */
-export function readyPeers({ folder }: Pick<Bench, 'folder'>): Peers {
+/** Those whose packages are installed (make bench-peers). Go's is compiled into `folder`. */
+export function readyPeers(folder: string): Peers {
   const all = [
     { name: 'naive Node client', packages: '', command: naive() },
     { name: 'bash + curl', packages: 'curl', command: curl() },

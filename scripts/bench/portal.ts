@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { answer } from './answer.ts';
 import type { Ask, Hello, Tally } from './portal-process.ts';
 
 /** The development portal as a process of its own, which decides by population.ts and takes every event. */
@@ -33,18 +34,4 @@ export async function startBenchPortal(certificates: string): Promise<BenchPorta
       await gone;
     },
   };
-}
-
-async function answer<T>(child: ChildProcess): Promise<T> {
-  const gone = new AbortController();
-  const onExit = (): void => gone.abort();
-  child.once('exit', onExit);
-  try {
-    const [message] = await once(child, 'message', { signal: gone.signal });
-    return message as T;
-  } catch (cause) {
-    throw new Error("the bench's portal has gone", { cause });
-  } finally {
-    child.off('exit', onExit);
-  }
 }

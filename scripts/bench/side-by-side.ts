@@ -4,7 +4,7 @@ import { fillCache } from './fill.ts';
 import { HOOK } from './hooks.ts';
 import { type Installation, install } from './installation.ts';
 import { interleave, type Row, ratioTable } from './measure.ts';
-import { peerEnvironment, readyPeers } from './peers.ts';
+import { peerEnvironment } from './peers.ts';
 import { addressOf, allowedNumber, GROUP, userOf } from './population.ts';
 import { type Command, type Cost, timed } from './timed.ts';
 
@@ -14,7 +14,7 @@ const NEW_USERS = 1_000;
 /** One decision each, of the same portal over mutual TLS: by the hook, and by what else could be written instead of it. */
 export async function measureSideBySide(bench: Bench): Promise<Found> {
   const { folder, certificates, portal, empty } = bench;
-  const { ready, missing } = readyPeers(bench);
+  const { ready, missing } = bench.peers();
   const installation = install(join(folder, 'hook'), certificates);
   installation.configure({ portal: portal.address, events: true });
   await fillCache(installation, NEW_USERS);

@@ -6,7 +6,7 @@ import { memoryBeyond, rateRatio, sum } from './storm-ratios.ts';
 import type { Storms } from './storms.ts';
 import type { Table } from './table.ts';
 
-export function stormTable(storms: Storms, missing: readonly string[]): Table {
+export function stormTable(storms: Storms, remarks: readonly string[]): Table {
   return {
     title: 'Storms',
     columns: [
@@ -38,7 +38,7 @@ export function stormTable(storms: Storms, missing: readonly string[]): Table {
       'MiB: the highest sum of the anonymous memory of all their processes, drains too, beyond that of as many empty scripts. machine: what the whole machine had less available, likewise.',
       "else: the share of the processors that went to anything else, as the portal, a drain, and whoever else works on this machine: where it is large, a machine of one's own has fewer deadlines.",
       'slowest: from the start of a process to its decision. wrong: another answer than that of the portal, otherwise: from another source than the row says.',
-      ...missing,
+      ...remarks,
     ],
   };
 }

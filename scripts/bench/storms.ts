@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Bench, Found } from './bench.ts';
 import { type HookStorm, hookStorm } from './hook-storm.ts';
 import { type OtherStorm, peerStorm } from './peer-storm.ts';
-import { readyPeers } from './peers.ts';
 import { type Storm, storm } from './storm.ts';
 import { stormGoals } from './storm-goals.ts';
 import { stormTable } from './storm-table.ts';
@@ -27,7 +26,8 @@ export interface Storms {
 export async function measureStorms(bench: Bench): Promise<Found> {
   // Each round takes as long as a thousand hooks.
   const rounds = Math.max(2, Math.round(bench.rounds / 13));
-  const { ready, missing } = readyPeers(bench);
+  const { ready, missing } = bench.peers();
+  const remarks = [...missing];
   const storms = {
     empty: [] as Storm[],
     cached: [] as HookStorm[],
@@ -53,11 +53,14 @@ export async function measureStorms(bench: Bench): Promise<Found> {
     storms.eventsOff.push(await hooks('events-off', 200, 'portal', false));
     for (const peer of ready) {
       const stormed = await peerStorm(bench, peer, 200);
-      if (stormed === null) missing.push(`${peer.name}: no storm, too little memory is free`);
+      if (stormed === null) remarks.push(`${peer.name}: no storm, too little memory is free`);
       else storms.peers.push(stormed);
     }
   }
-  return { tables: [stormTable(storms, missing)], goals: stormGoals(storms) };
+  for (const { undelivered } of [...storms.cached, ...storms.portal, ...storms.cached500]) {
+    if (undelivered > 0) remarks.push(`${undelivered} events of a storm were not delivered in time`);
+  }
+  return { tables: [stormTable(storms, remarks)], goals: stormGoals(storms) };
 }
 
 async function emptyStorm({ folder, emptyCommand }: Bench, name: string, count: number): Promise<Storm> {
