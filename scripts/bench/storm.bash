@@ -1,6 +1,6 @@
 # Starts a command COUNT times at once, as ocserv would its connect-script for as many users, and waits for all. Each has a user, an ID and
-# an address of its own (population.ts) by its number from FIRST on, and FOLDER/NUMBER for its stderr. Then it says: the number of a user
-# and the status of each, a line each; microseconds from the first start to the last end; and what CPU they took, as `times` has it.
+# an address of its own (population.ts) by its number from FIRST on, and FOLDER/NUMBER for its stderr. Then it says: microseconds from the first
+# start to the last end; the number of each user and the exit status, a line each; and what CPU they took, as `times` has it.
 #   bash storm.bash COUNT FIRST FOLDER COMMAND...
 LC_ALL=C
 count=$1 first=$2 folder=$3
