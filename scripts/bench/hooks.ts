@@ -3,6 +3,7 @@ import type { Bench, Found } from './bench.ts';
 import { type Installation, install } from './installation.ts';
 import { interleave, ratioGoals, ratioTable } from './measure.ts';
 import { type Cost, timed } from './timed.ts';
+import { endProcesses } from './workplace.ts';
 
 export const HOOK = join(import.meta.dirname, '..', '..', 'bin', 'ocagent-hook');
 /** Nobody listens there: a connection is refused at once. */
@@ -12,8 +13,10 @@ const AWAY = '127.0.0.1:1';
 export async function measureHooks({ folder, certificates, portal, rounds, empty }: Bench): Promise<Found> {
   const steady = install(join(folder, 'steady'), certificates);
   const off = install(join(folder, 'off'), certificates);
+  const lone = install(join(folder, 'lone'), certificates);
   const away = install(join(folder, 'away'), certificates);
   steady.configure({ portal: portal.address, events: true });
+  lone.configure({ portal: portal.address, events: true });
   off.configure({ portal: portal.address, events: false });
   // The decision that its connects are answered from is cached while the portal is there, and before there are any events.
   away.configure({ portal: portal.address, events: false });
@@ -29,10 +32,15 @@ export async function measureHooks({ folder, certificates, portal, rounds, empty
         run: (round) => connect(steady, round),
       },
       {
-        name: 'portal connect',
-        goal: { figure: 'portal connect over mTLS, single', wall: 2.5 },
-        run: (round) => portalConnect(steady, round),
+        name: 'portal connect, alone',
+        goal: { figure: 'portal connect over mTLS, single: with a connection of its own', wall: 2.5 },
+        run: (round) => {
+          // The drain of the round before would ask for it.
+          endProcesses(join(folder, 'lone'));
+          return portalConnect(lone, round);
+        },
       },
+      { name: 'portal connect, a drain being there', run: (round) => portalConnect(steady, round) },
       {
         name: 'disconnect',
         goal: { figure: 'disconnect, events enabled, in steady traffic', wall: 1.15, cpu: 1.15 },

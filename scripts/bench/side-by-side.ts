@@ -7,22 +7,36 @@ import { interleave, type Row, ratioTable } from './measure.ts';
 import { peerEnvironment } from './peers.ts';
 import { addressOf, allowedNumber, GROUP, userOf } from './population.ts';
 import { type Command, type Cost, timed } from './timed.ts';
+import { endProcesses } from './workplace.ts';
 
-/** Beyond the users that the cache is filled with. */
-const NEW_USERS = 1_000;
+/** Whom the cache of one of the installations holds; those beyond are new. */
+const KNOWN = 1_000;
 
 /** One decision each, of the same portal over mutual TLS: by the hook, and by what else could be written instead of it. */
 export async function measureSideBySide(bench: Bench): Promise<Found> {
   const { folder, certificates, portal, empty } = bench;
   const { ready, missing } = bench.peers();
-  const installation = install(join(folder, 'hook'), certificates);
-  installation.configure({ portal: portal.address, events: true });
-  await fillCache(installation, NEW_USERS);
+  const steady = install(join(folder, 'steady'), certificates);
+  const lone = install(join(folder, 'lone'), certificates);
+  steady.configure({ portal: portal.address, events: true });
+  lone.configure({ portal: portal.address, events: true });
+  await fillCache(steady, KNOWN);
   const peer = (command: Command) => (round: number) => ask(command, peerEnvironment(bench), round);
   const rows: Row[] = [
     empty,
-    { name: 'the hook, from its cache', run: (round) => hook(installation, round) },
-    { name: 'the hook, portal', run: (round) => hook(installation, NEW_USERS + round) },
+    { name: 'the hook, from its cache', run: (round) => hook(steady, round) },
+    {
+      name: 'the hook, portal',
+      run: (round) => {
+        // The drain of the connect before would ask for it, over the connection that it has.
+        endProcesses(join(folder, 'lone'));
+        return hook(lone, round);
+      },
+    },
+    {
+      name: 'the hook, portal, its drain being there',
+      run: (round) => hook(steady, KNOWN + round),
+    },
     ...ready.map(({ name, command }) => ({ name: `${name}, portal`, run: peer(command) })),
   ];
   const rounds = Math.max(3, Math.round(bench.rounds / 2));

@@ -10,12 +10,11 @@ export function memoryBeyond(
   return median(storms.map(({ peak }, round) => peak[what] - (base[round]?.peak[what] ?? Number.NaN)));
 }
 
-export function rateRatio(base: readonly Storm[], storms: readonly Storm[]): number {
-  return median(
-    ratiosTo(
-      base.map(({ rate }) => rate),
-      storms.map(({ rate }) => rate),
-    ),
+/** By round. */
+export function rateRatios(base: readonly Storm[], storms: readonly Storm[]): number[] {
+  return ratiosTo(
+    base.map(({ rate }) => rate),
+    storms.map(({ rate }) => rate),
   );
 }
 

@@ -2,7 +2,7 @@ import type { HookStorm } from './hook-storm.ts';
 import type { OtherStorm } from './peer-storm.ts';
 import { median } from './statistics.ts';
 import type { Storm } from './storm.ts';
-import { memoryBeyond, rateRatio, sum } from './storm-ratios.ts';
+import { memoryBeyond, rateRatios, sum } from './storm-ratios.ts';
 import type { Storms } from './storms.ts';
 import type { Table } from './table.ts';
 
@@ -51,7 +51,7 @@ function line(name: string, base: readonly Storm[], storms: readonly Storm[]): s
   return [
     name,
     median(storms.map(({ rate }) => rate)).toFixed(1),
-    rateRatio(base, storms).toFixed(2),
+    median(rateRatios(base, storms)).toFixed(2),
     median(storms.map(({ cpu }) => cpu)).toFixed(1),
     memory('anonymous'),
     memory('machine'),

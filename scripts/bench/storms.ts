@@ -1,9 +1,8 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Bench, Found } from './bench.ts';
 import { type HookStorm, hookStorm } from './hook-storm.ts';
 import { type OtherStorm, peerStorm } from './peer-storm.ts';
-import { type Storm, storm } from './storm.ts';
+import { Probes } from './probes.ts';
+import type { Storm } from './storm.ts';
 import { stormGoals } from './storm-goals.ts';
 import { stormTable } from './storm-table.ts';
 
@@ -37,6 +36,7 @@ export async function measureStorms(bench: Bench): Promise<Found> {
     eventsOff: [] as HookStorm[],
     peers: [] as OtherStorm[],
   };
+  const probes = new Probes(bench);
   for (let round = 0; round < rounds; round++) {
     const hooks = (
       kind: string,
@@ -44,10 +44,10 @@ export async function measureStorms(bench: Bench): Promise<Found> {
       source: 'cache' | 'portal',
       events = true,
     ): Promise<HookStorm> => hookStorm(bench, `${kind}-${round}`, { source, count, events });
-    storms.empty.push(await emptyStorm(bench, `empty-${round}`, 200));
+    storms.empty.push(await probes.quiet(200));
     storms.cached.push(await hooks('cached', 200, 'cache'));
     storms.portal.push(await hooks('portal', 200, 'portal'));
-    storms.empty500.push(await emptyStorm(bench, `empty500-${round}`, 500));
+    storms.empty500.push(await probes.quiet(500));
     storms.cached500.push(await hooks('cached500', 500, 'cache'));
     if (round > 0) continue;
     storms.eventsOff.push(await hooks('events-off', 200, 'portal', false));
@@ -61,14 +61,4 @@ export async function measureStorms(bench: Bench): Promise<Found> {
     if (undelivered > 0) remarks.push(`${undelivered} events of a storm were not delivered in time`);
   }
   return { tables: [stormTable(storms, remarks)], goals: stormGoals(storms) };
-}
-
-async function emptyStorm({ folder, emptyCommand }: Bench, name: string, count: number): Promise<Storm> {
-  const place = join(folder, name);
-  mkdirSync(place);
-  // It goes by no configuration, but by this its processes are known.
-  const env = { OCAGENT_CONFIG: join(place, 'none') };
-  const stormed = await storm(place, emptyCommand, { count, first: 0, env });
-  if (stormed.endings.some(({ status }) => status !== 0)) throw new Error('an empty script failed');
-  return stormed;
 }
