@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { launcherFlags } from '../launcher-flags.ts';
 import type { Bench, Found } from './bench.ts';
 import { type Installation, install } from './installation.ts';
 import { EVENTS } from './outbox-size.ts';
@@ -76,11 +77,11 @@ function tableOf(deliveries: readonly Delivery[]): Table {
   };
 }
 
-/** Under the launcher's flags. */
+/** As the launcher does. */
 async function run(args: readonly string[], { configFile }: Installation): Promise<void> {
   await timed(
-    [process.execPath, '--no-rehash-snapshot', '--no-warnings', ...args],
-    { OCAGENT_CONFIG: configFile },
+    [process.execPath, ...launcherFlags(), ...args],
+    { OCAGENT_CONFIG: configFile, SSL_CERT_FILE: '/dev/null', SSL_CERT_DIR: '/dev/null' },
     'inherit',
   );
 }

@@ -1,11 +1,12 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { launcherFlags } from '../launcher-flags.ts';
 import type { Bench, Found } from './bench.ts';
 import { interleave, ratioTable } from './measure.ts';
 import { timed } from './timed.ts';
 
 /** As bin/ocagent-hook calls it. */
-const NODE = `"${process.execPath}" --no-rehash-snapshot --no-warnings`;
+const NODE = `"${process.execPath}" ${launcherFlags().join(' ')}`;
 
 /**
  * Where a hook's drain is started from: by the launcher, which the hook's exit status tells to (bin/ocagent-hook, start_drain), or
@@ -20,7 +21,7 @@ export async function measureLaunch({ folder, rounds, empty }: Bench): Promise<F
   const byNode = join(folder, 'started-by-node');
   const leaves = file('leaves.cjs', 'process.exit(0);\n');
   const asks = file('asks.cjs', 'process.exit(64);\n');
-  // The first line keeps Node's own code cache valid (src/portal/ask.ts), or it would be slower yet.
+  // The first line keeps Node's own code cache valid (src/portal/load.ts), or it would be slower yet.
   const spawns = file(
     'spawns.cjs',
     `process.getBuiltinModule('node:v8').setFlagsFromString('--rehash-snapshot');
