@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { freshnessRules } from '../policy/rules.ts';
 import { type FreshnessRules, freshness } from '../resilience/freshness.ts';
 import { age, type Instant } from '../resilience/instant.ts';
+import { inTurns } from '../state/batches.ts';
 import { pruneBlame } from '../state/breaker.ts';
 import { timestamp } from '../state/contact.ts';
 import { total } from '../state/counters.ts';
@@ -109,8 +110,6 @@ export async function clear(options: GlobalOptions): Promise<number> {
   return 0;
 }
 
-/** Entries looked at in one transaction: a few milliseconds, after which waiting hooks get their turn. */
-const BATCH = 500;
 /** Longer than any call can be on its way: the revocations that held back its answer are no longer needed. */
 const REVOCATIONS_KEPT_MS = 24 * 3_600_000;
 
@@ -136,14 +135,16 @@ export async function cleanUp(config: Config, state: State): Promise<number> {
 async function removeAllExpired(state: State, rules: FreshnessRules): Promise<number> {
   let removed = 0;
   let cursor: DecisionKey | null = null;
-  do {
-    const done: { next: DecisionKey | null; removed: number } = await state.step((tx) =>
-      removeExpired(tx, rules, cursor, BATCH),
-    );
-    mustBeRecorded(state);
-    removed += done.removed;
-    cursor = done.next;
-  } while (cursor !== null);
+  await inTurns(
+    state,
+    (tx, atMost) => removeExpired(tx, rules, cursor, atMost),
+    (done) => {
+      removed += done.removed;
+      cursor = done.next;
+      return cursor !== null;
+    },
+  );
+  mustBeRecorded(state);
   return removed;
 }
 

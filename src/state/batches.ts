@@ -1,3 +1,4 @@
+import { milliseconds } from './clock.ts';
 import { sleep } from './patience.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
@@ -20,18 +21,52 @@ export async function inBatches<T, R>(
   return results;
 }
 
-/** Rows that one step may treat. */
-const ROWS = 500;
+/** What one transaction of a long work should take at most: a hook that meets it waits no longer. */
+const TURN_MS = 4;
+const FEWEST_ROWS = 16;
+const MOST_ROWS = 2_048;
+
+/**
+ * Work on any number of rows, in many short transactions. SQLite keeps no queue of those who wait for its lock: they look again from
+ * time to time. So after each the lock is left to them for as long as it was held.
+ * @param work treats some rows, at most so many.
+ * @param goesOn is told what that came to, once it is on record, and says whether there is more to do.
+ */
+export async function inTurns<T>(
+  state: State,
+  work: (tx: Transaction, atMost: number) => T,
+  goesOn: (done: T) => boolean,
+): Promise<void> {
+  for (let rows = 8 * FEWEST_ROWS; ; ) {
+    let since = 0;
+    let took = 0;
+    const done = await state.step((tx) => {
+      since = milliseconds();
+      const result = work(tx, rows);
+      took = milliseconds() - since;
+      return result;
+    });
+    if (state.unrecorded !== null || !goesOn(done)) return;
+    if (took > TURN_MS) rows = Math.max(FEWEST_ROWS, rows / 2);
+    else if (took < TURN_MS / 2) rows = Math.min(MOST_ROWS, rows * 2);
+    // With the commit.
+    await sleep(Math.max(PAUSE_MS, milliseconds() - since));
+  }
+}
 
 /** The same step again and again, until it treats fewer rows than it might have. @returns how many in all. */
 export async function untilDone(
   state: State,
   work: (tx: Transaction, atMost: number) => number,
 ): Promise<number> {
-  for (let total = 0; ; ) {
-    const treated = await state.step((tx) => work(tx, ROWS));
-    total += treated;
-    if (treated < ROWS || state.unrecorded !== null) return total;
-    await sleep(PAUSE_MS);
-  }
+  let total = 0;
+  await inTurns(
+    state,
+    (tx, atMost) => ({ treated: work(tx, atMost), atMost }),
+    ({ treated, atMost }) => {
+      total += treated;
+      return treated === atMost;
+    },
+  );
+  return total;
 }
