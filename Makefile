@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 TESTS := --test --test-reporter=spec
 
-.PHONY: all build test check demo bench soak proto proto-check dashboard clean
+.PHONY: all build test check demo bench bench-figures bench-peers soak proto proto-check dashboard clean
 
 all: build
 
@@ -36,6 +36,14 @@ demo: build
 
 bench: build
 	@node scripts/bench/main.ts
+
+# The same, as the document that is checked in.
+bench-figures: build
+	@node scripts/bench/main.ts --report scripts/bench/FIGURES.md
+
+# What the bench can compare the hook with: curl, Python's grpcio, Go's gRPC.
+bench-peers:
+	@sh scripts/bench/peers/install.sh
 
 # Hooks, drains and the portal are killed at random moments; then all that was recorded must arrive: make soak ROUNDS=5000
 ROUNDS ?= 1000

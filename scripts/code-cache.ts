@@ -2,11 +2,9 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { launcherFlags } from './launcher-flags.ts';
 import { makeCertificates } from './portal/certificates.ts';
 import { startPortal } from './portal/portal.ts';
-
-/** The flags that bin/ocagent-hook gives: V8 rejects a cache that was made under others. */
-const FLAGS = ['--no-rehash-snapshot', '--no-sparkplug', '--use-openssl-ca', '--no-warnings'];
 
 /**
  * Lets the program answer for real, several times over, and keeps the code that V8 compiled for it. Each run starts from
@@ -36,7 +34,13 @@ path = "${join(scratch, 'state', 'state.db')}"
   const run = async (env: Record<string, string>, ...args: string[]): Promise<void> => {
     await promisify(execFile)(
       process.execPath,
-      [...FLAGS, '--require', join(import.meta.dirname, 'keep-code.cjs'), join(dist, 'boot.cjs'), ...args],
+      [
+        ...launcherFlags(),
+        '--require',
+        join(import.meta.dirname, 'keep-code.cjs'),
+        join(dist, 'boot.cjs'),
+        ...args,
+      ],
       {
         env: {
           ...env,

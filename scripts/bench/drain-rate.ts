@@ -1,14 +1,16 @@
 import { join } from 'node:path';
-import type { CertificateFiles } from '../portal/certificates.ts';
+import { launcherFlags } from '../launcher-flags.ts';
+import type { Bench, Found } from './bench.ts';
 import { type Installation, install } from './installation.ts';
-import { median, ratiosTo, timed } from './measure.ts';
 import { EVENTS } from './outbox-size.ts';
-import type { BenchPortal } from './portal.ts';
+import { median, ratiosTo } from './statistics.ts';
+import type { Table } from './table.ts';
+import { timed } from './timed.ts';
 
 const BOOT = join(import.meta.dirname, '..', '..', 'dist', 'boot.cjs');
 
 /** One way to deliver an outbox. */
-export interface Delivery {
+interface Delivery {
   readonly name: string;
   /** Events per second, by round, as the portal saw them come. */
   readonly rates: readonly number[];
@@ -19,12 +21,13 @@ export interface Delivery {
  * Delivers the same outbox by a drain, and by a bare loop over grpc-js, in turn. The first round warms the portal up and does
  * not count.
  */
-export async function measureDeliveries(
-  folder: string,
-  certificates: CertificateFiles,
-  portal: BenchPortal,
-  rounds: number,
-): Promise<Delivery[]> {
+export async function measureDrainRate(bench: Bench): Promise<Found> {
+  // A delivery takes as long as a hundred hooks.
+  const rounds = Math.max(3, Math.round(bench.rounds / 8));
+  return { tables: [tableOf(await deliveries(bench, rounds))] };
+}
+
+async function deliveries({ folder, certificates, portal }: Bench, rounds: number): Promise<Delivery[]> {
   const fill = async (name: string): Promise<Installation> => {
     const installation = install(join(folder, name), certificates);
     installation.configure({ portal: portal.address, events: true });
@@ -57,27 +60,28 @@ export async function measureDeliveries(
   return [bare, drain];
 }
 
-export function printDeliveries(deliveries: readonly Delivery[]): void {
+function tableOf(deliveries: readonly Delivery[]): Table {
   const base = deliveries[0]?.rates ?? [];
-  const line = (name: string, ...cells: string[]): void =>
-    console.log(`${name.padEnd(20)}${cells.map((cell) => cell.padStart(14)).join('')}`);
-  line(`${EVENTS} events`, 'events/s', '× bare', 'from', 'to', 'connections');
-  for (const { name, rates, connections } of deliveries) {
-    const ratios = ratiosTo(base, rates);
-    line(
-      name,
-      median(rates).toFixed(0),
-      ...[median(ratios), Math.min(...ratios), Math.max(...ratios)].map((ratio) => ratio.toFixed(2)),
-      [...new Set(connections)].join(', '),
-    );
-  }
+  return {
+    title: "A drain's rate",
+    columns: [`${EVENTS} events`, 'events/s', '× bare', 'from', 'to', 'connections'],
+    rows: deliveries.map(({ name, rates, connections }) => {
+      const ratios = ratiosTo(base, rates);
+      return [
+        name,
+        median(rates).toFixed(0),
+        ...[median(ratios), Math.min(...ratios), Math.max(...ratios)].map((ratio) => ratio.toFixed(2)),
+        [...new Set(connections)].join(', '),
+      ];
+    }),
+  };
 }
 
-/** Under the launcher's flags. */
-function run(args: readonly string[], { configFile }: Installation): Promise<number> {
-  return timed(
-    [process.execPath, '--no-rehash-snapshot', '--no-warnings', ...args],
-    { OCAGENT_CONFIG: configFile },
+/** As the launcher does. */
+async function run(args: readonly string[], { configFile }: Installation): Promise<void> {
+  await timed(
+    [process.execPath, ...launcherFlags(), ...args],
+    { OCAGENT_CONFIG: configFile, SSL_CERT_FILE: '/dev/null', SSL_CERT_DIR: '/dev/null' },
     'inherit',
   );
 }

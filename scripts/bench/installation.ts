@@ -11,7 +11,11 @@ export interface Installation {
     readonly events: boolean;
     /** TOML of the table [telemetry]; default: none. */
     readonly telemetry?: string;
+    /** Entries that the cache holds; default: the program's own. */
+    readonly maxSize?: number;
   }): void;
+  /** Where the state is. */
+  readonly state: string;
   /** The first row that the state has for it. */
   query<T>(sql: string): T;
 }
@@ -23,7 +27,8 @@ export function install(folder: string, { ca, agentCertificate, agentKey }: Cert
   mkdirSync(join(folder, 'state'), { recursive: true, mode: 0o700 });
   return {
     configFile,
-    configure({ portal, events, telemetry }) {
+    state,
+    configure({ portal, events, telemetry, maxSize }) {
       writeFileSync(
         configFile,
         `[portal]
@@ -36,8 +41,9 @@ key_file = "${agentKey}"
 path = "${state}"
 [resilience.cache]
 ttl = "1h"
+deny_ttl = "1h"
 stale_ttl = "1h"
-${events ? '' : '[events]\nenabled = false\n'}${telemetry === undefined ? '' : `[telemetry]\n${telemetry}\n`}`,
+${maxSize === undefined ? '' : `max_size = ${maxSize}\n`}${events ? '' : '[events]\nenabled = false\n'}${telemetry === undefined ? '' : `[telemetry]\n${telemetry}\n`}`,
         { mode: 0o600 },
       );
     },

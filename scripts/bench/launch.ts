@@ -1,22 +1,18 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Row, timed } from './measure.ts';
+import { launcherFlags } from '../launcher-flags.ts';
+import type { Bench, Found } from './bench.ts';
+import { interleave, ratioTable } from './measure.ts';
+import { timed } from './timed.ts';
 
 /** As bin/ocagent-hook calls it. */
-const NODE = `"${process.execPath}" --no-rehash-snapshot --no-warnings`;
-
-export interface LaunchBench {
-  readonly rows: readonly Row[];
-  /** @throws when a stand-in was never started. */
-  verify(): void;
-}
+const NODE = `"${process.execPath}" ${launcherFlags().join(' ')}`;
 
 /**
  * Where a hook's drain is started from: by the launcher, which the hook's exit status tells to (bin/ocagent-hook, start_drain), or
  * by Node itself. The scripts do nothing else, and what they start is a stand-in that only leaves a mark.
  */
-export function launchBench(folder: string): LaunchBench {
-  mkdirSync(folder);
+export async function measureLaunch({ folder, rounds, empty }: Bench): Promise<Found> {
   const file = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
@@ -25,7 +21,7 @@ export function launchBench(folder: string): LaunchBench {
   const byNode = join(folder, 'started-by-node');
   const leaves = file('leaves.cjs', 'process.exit(0);\n');
   const asks = file('asks.cjs', 'process.exit(64);\n');
-  // The first line keeps Node's own code cache valid (src/portal/ask.ts), or it would be slower yet.
+  // The first line keeps Node's own code cache valid (src/portal/load.ts), or it would be slower yet.
   const spawns = file(
     'spawns.cjs',
     `process.getBuiltinModule('node:v8').setFlagsFromString('--rehash-snapshot');
@@ -52,16 +48,17 @@ fi
 `,
   );
   const spawning = sh('spawning.sh', spawns);
-  return {
-    rows: [
+  const measured = await interleave(
+    [
+      empty,
       { name: 'sh + empty script', run: () => timed(['sh', plain]) },
       { name: 'the same, and sh starts a drain', run: () => timed(['sh', launching]) },
       { name: 'the same, and Node starts a drain', run: () => timed(['sh', spawning]) },
     ],
-    verify() {
-      for (const mark of [byShell, byNode]) {
-        if (!existsSync(mark)) throw new Error(`nothing was started that would have left ${mark}`);
-      }
-    },
-  };
+    rounds,
+  );
+  for (const mark of [byShell, byNode]) {
+    if (!existsSync(mark)) throw new Error(`nothing was started that would have left ${mark}`);
+  }
+  return { tables: [ratioTable('Where a drain is started from', measured)] };
 }

@@ -1,62 +1,103 @@
 /**
- * What the hook's ways cost, side by side in one run: `node scripts/bench/main.ts [rounds]`. Whole processes as ratios to an
- * empty script, these again beside a collector in trouble, where a drain is best started from, and how fast it delivers.
+ * What the hook costs, side by side in one run, against the goals that it has:
+ *
+ *   node scripts/bench/main.ts [ROUNDS] [--only PART]... [--report FILE]
  */
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { makeCertificates } from '../portal/certificates.ts';
-import { measureDeliveries, printDeliveries } from './drain-rate.ts';
-import { hookBench } from './hooks.ts';
-import { launchBench } from './launch.ts';
-import { interleave, printRatios, type Row, timed } from './measure.ts';
+import type { Found } from './bench.ts';
+import { goalLines } from './goal.ts';
+import { PARTS } from './parts.ts';
+import { type Peers, readyPeers } from './peers.ts';
 import { startBenchPortal } from './portal.ts';
-import { telemetryBench } from './telemetry.ts';
+import { facts, reportOf } from './report.ts';
+import { textOf } from './table.ts';
+import { type Command, timed } from './timed.ts';
 import { endProcesses, openWorkplace } from './workplace.ts';
 
-const rounds = Number(process.argv[2] ?? 40);
-if (!Number.isInteger(rounds) || rounds < 1) {
-  console.error('usage: node scripts/bench/main.ts [rounds]');
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    report: { type: 'string' },
+    only: { type: 'string', multiple: true, default: Object.keys(PARTS) },
+  },
+});
+const rounds = Number(positionals[0] ?? 40);
+if (
+  !Number.isInteger(rounds) ||
+  rounds < 1 ||
+  positionals.length > 1 ||
+  values.only.some((name) => !(name in PARTS))
+) {
+  console.error('usage: node scripts/bench/main.ts [ROUNDS] [--only PART]... [--report FILE]');
+  console.error(`parts: ${Object.keys(PARTS).join(', ')}`);
   process.exit(2);
 }
-/** A delivery takes as long as a hundred hooks. */
-const deliveryRounds = Math.max(3, Math.round(rounds / 8));
 
+const began = Date.now();
+const found: Found[] = [];
 const workplace = openWorkplace();
 try {
-  const { folder } = workplace;
-  const certificates = await makeCertificates(join(folder, 'certs'));
-  const script = join(folder, 'empty.cjs');
+  const certificates = await makeCertificates(join(workplace.folder, 'certs'));
+  const script = join(workplace.folder, 'empty.cjs');
   writeFileSync(script, '');
-  const empty: Row = { name: 'empty script', run: () => timed([process.execPath, script]) };
+  const emptyCommand: Command = [process.execPath, script];
+  const empty = { name: 'empty script', run: () => timed(emptyCommand) };
+  let ready: Peers | undefined;
+  const peers = (): Peers => {
+    ready ??= readyPeers(workplace.folder);
+    return ready;
+  };
   const portal = await startBenchPortal(certificates.directory);
   try {
-    console.log(`${rounds} rounds on ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`);
-    const hooks = await hookBench(join(folder, 'hooks'), certificates, portal.address);
-    printRatios(await interleave([empty, ...hooks.rows], rounds));
-    for (const line of hooks.aftermath()) console.log(`  ${line}`);
-    endProcesses(join(folder, 'hooks'));
-
-    console.log('\nwith a collector in trouble');
-    const telemetry = await telemetryBench(join(folder, 'telemetry'), certificates, portal.address);
-    try {
-      printRatios(await interleave([empty, ...telemetry.rows], rounds));
-      for (const line of telemetry.aftermath()) console.log(`  ${line}`);
-    } finally {
-      endProcesses(join(folder, 'telemetry'));
-      telemetry.end();
+    for (const name of Object.keys(PARTS).filter((part) => values.only.includes(part))) {
+      const folder = join(workplace.folder, name);
+      mkdirSync(folder);
+      try {
+        const part = await PARTS[name]?.({
+          folder,
+          certificates,
+          portal,
+          rounds,
+          emptyCommand,
+          empty,
+          peers,
+        });
+        if (part === undefined) continue;
+        found.push(part);
+        for (const table of part.tables) console.log(textOf(table));
+      } finally {
+        endProcesses(folder);
+        rmSync(folder, { recursive: true, force: true });
+      }
+      await portal.tally();
     }
-
-    console.log('\nwhere the drain is started from');
-    const launch = launchBench(join(folder, 'launch'));
-    printRatios(await interleave([empty, ...launch.rows], rounds));
-    launch.verify();
-
-    console.log(`\nthe drain's rate, ${deliveryRounds} rounds`);
-    printDeliveries(await measureDeliveries(join(folder, 'rate'), certificates, portal, deliveryRounds));
   } finally {
     await portal.end();
   }
 } finally {
   workplace.end();
+}
+
+const goals = found.flatMap((part) => part.goals ?? []);
+const seconds = (Date.now() - began) / 1_000;
+if (goals.length > 0) console.log(`Goals\n${goalLines(goals)}`);
+console.log(
+  facts(seconds)
+    .map(([what, value]) => `${what}: ${value}`)
+    .join('; '),
+);
+if (values.report !== undefined) {
+  const command = ['node scripts/bench/main.ts', ...process.argv.slice(2)].join(' ');
+  writeFileSync(
+    values.report,
+    reportOf(
+      command,
+      seconds,
+      goals,
+      found.flatMap((part) => part.tables),
+    ),
+  );
 }

@@ -1,15 +1,20 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
-import type { Hello, Tally } from './portal-process.ts';
+import { answer } from './answer.ts';
+import type { Ask, Hello, Tally } from './portal-process.ts';
 
-/** The development portal as a process of its own, which lets everybody in and takes every event. */
+/** The development portal as a process of its own, which decides by population.ts and takes every event. */
 export interface BenchPortal {
   readonly address: string;
-  /** What it has seen since the last time. */
-  tally(): Promise<Tally>;
+  /** What it has seen since the last time; with `taken`, once it has taken so many events or they do not come. */
+  tally(taken?: number): Promise<Tally>;
   end(): Promise<void>;
 }
+
+/** Milliseconds: a drain that does not come in that time does not come at all. */
+const PATIENCE_MS = 20_000;
 
 /** @param certificates the folder that makeCertificates has written. */
 export async function startBenchPortal(certificates: string): Promise<BenchPortal> {
@@ -17,10 +22,11 @@ export async function startBenchPortal(certificates: string): Promise<BenchPorta
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const { address } = await answer<Hello>(child);
+  goFirst(child);
   return {
     address,
-    async tally() {
-      child.send('tally');
+    async tally(taken = 0) {
+      child.send({ taken, patience: PATIENCE_MS } satisfies Ask);
       return answer<Tally>(child);
     },
     async end() {
@@ -32,16 +38,11 @@ export async function startBenchPortal(certificates: string): Promise<BenchPorta
   };
 }
 
-async function answer<T>(child: ChildProcess): Promise<T> {
-  const gone = new AbortController();
-  const onExit = (): void => gone.abort();
-  child.once('exit', onExit);
+/** It stands for another machine, which a storm on this one does not keep from answering. */
+function goFirst({ pid }: ChildProcess): void {
   try {
-    const [message] = await once(child, 'message', { signal: gone.signal });
-    return message as T;
-  } catch (cause) {
-    throw new Error("the bench's portal has gone", { cause });
-  } finally {
-    child.off('exit', onExit);
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_HIGHEST);
+  } catch {
+    // Only root may.
   }
 }

@@ -1,35 +1,31 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { CertificateFiles } from '../portal/certificates.ts';
+import type { Bench, Found } from './bench.ts';
 import { connect, told } from './hooks.ts';
 import { type Installation, install } from './installation.ts';
-import type { Row } from './measure.ts';
+import { interleave, ratioTable } from './measure.ts';
+import { endProcesses } from './workplace.ts';
 
 /** Nobody listens there: a connection is refused at once. */
 const NOBODY = 'http://127.0.0.1:1/v1/metrics';
-
-export interface TelemetryBench {
-  readonly rows: readonly Row[];
-  /** What the collectors have seen. @throws when a row did not do what its name says. */
-  aftermath(): string[];
-  end(): void;
-}
 
 /**
  * Cached connects beside a collector that hangs, is not there, or answers 503: only the drains that they start may meet it, so none may cost
  * more than without telemetry. Each kind has an installation of its own, whose drains export every second.
  */
-export async function telemetryBench(
-  folder: string,
-  certificates: CertificateFiles,
-  portal: string,
-): Promise<TelemetryBench> {
+export async function measureTelemetry({
+  folder,
+  certificates,
+  portal,
+  rounds,
+  empty,
+}: Bench): Promise<Found> {
   const hanging = await collector(() => {});
   const sick = await collector((_request, response) => response.writeHead(503).end());
   const cached = (name: string, telemetry: string): Installation => {
     const installation = install(join(folder, name), certificates);
-    installation.configure({ portal, events: true, telemetry });
+    installation.configure({ portal: portal.address, events: true, telemetry });
     return installation;
   };
   const at = (endpoint: string): string => `endpoint = "${endpoint}"\ninterval = "1s"\ntimeout = "1s"`;
@@ -39,22 +35,24 @@ export async function telemetryBench(
     { name: 'collector hangs', installation: cached('hanging', at(hanging.endpoint)), seen: hanging },
     { name: 'collector answers 503', installation: cached('sick', at(sick.endpoint)), seen: sick },
   ];
-  return {
-    rows: kinds.map(({ name, installation }) => ({
-      name: `cached connect, ${name}`,
-      run: (round: number) => connect(installation, round),
-    })),
-    aftermath: () =>
-      kinds.map(({ name, installation, seen }) => {
-        if (seen?.requests === 0) throw new Error(`${name}: no drain has exported anything`);
-        const exported = seen === undefined ? '' : `, ${seen.requests} requests at the collector`;
-        return told(name, installation) + exported;
-      }),
-    end() {
-      hanging.end();
-      sick.end();
-    },
-  };
+  const rows = kinds.map(({ name, installation }) => ({
+    name: `cached connect, ${name}`,
+    run: (round: number) => connect(installation, round),
+  }));
+  try {
+    const table = ratioTable('With a collector in trouble', await interleave([empty, ...rows], rounds));
+    const notes = kinds.map(({ name, installation, seen }) => {
+      if (seen?.requests === 0) throw new Error(`${name}: no drain has exported anything`);
+      const exported = seen === undefined ? '' : `, ${seen.requests} requests at the collector`;
+      return told(name, installation) + exported;
+    });
+    return { tables: [{ ...table, notes: [notes.join('; ')] }] };
+  } finally {
+    // A drain that outlives its collector would log that it is gone.
+    endProcesses(folder);
+    hanging.end();
+    sick.end();
+  }
 }
 
 interface Collector {

@@ -45,18 +45,20 @@ export function endProcesses(folder: string): void {
 }
 
 function processesOf(folder: string): number[] {
-  const mark = `OCAGENT_CONFIG=${folder}/`;
   return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/environ`, 'utf8')
-          .split('\0')
-          .some((entry) => entry.startsWith(mark));
-      } catch {
-        // Gone, or somebody else's.
-        return false;
-      }
-    });
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid && isBelow(folder, name))
+    .map(Number);
+}
+
+/** Whether a process goes by a configuration below `folder`. */
+export function isBelow(folder: string, pid: string): boolean {
+  const mark = `OCAGENT_CONFIG=${folder}/`;
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8')
+      .split('\0')
+      .some((entry) => entry.startsWith(mark));
+  } catch {
+    // Gone, or somebody else's.
+    return false;
+  }
 }

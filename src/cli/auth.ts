@@ -45,6 +45,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     onStateLost: lost,
     waitLimits: waitLimits(config, elapsed(), milliseconds()),
     mayLead: 'no' as const,
+    expectsSiblings: false,
     askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
   };
   const invalid = whyInvalid(request);

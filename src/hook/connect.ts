@@ -13,7 +13,7 @@ import { sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { countConnect } from './count.ts';
-import { elapsed } from './elapsed.ts';
+import { elapsed, isLate } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
@@ -71,6 +71,7 @@ async function decideInTime(
   left: Left,
   know: (decision: Decision) => void,
 ): Promise<Decision> {
+  const expectsSiblings = isLate();
   const state = await openState(config, log, { patience: statePatience(config), durable: false });
   const portal = new PortalAccess(config, log);
   const means = {
@@ -87,6 +88,7 @@ async function decideInTime(
     },
     waitLimits: waitLimits(config, elapsed(), milliseconds()),
     mayLead: launcherWaits() ? ('afterwards' as const) : ('meanwhile' as const),
+    expectsSiblings,
     askPortal: (atMost: number, term: number | null) => portal.ask(request, atMost, term),
   };
   if (invalid !== null) return decideInvalid(invalid, means);

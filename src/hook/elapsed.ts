@@ -15,6 +15,14 @@ export function elapsed(): number {
   return milliseconds() - startedAt;
 }
 
+/** A process that has come no further by then has waited for the processor: it is one of many. */
+const LATE_MS = 150;
+
+/** Whether this machine is so busy that siblings are to be expected. To be asked before anything is waited for. */
+export function isLate(): boolean {
+  return elapsed() > LATE_MS;
+}
+
 /** proc(5): the 22nd field of stat, in ticks since boot, of which the second, the name, may hold blanks and parentheses. */
 function ageByKernel(): number | null {
   try {

@@ -3,10 +3,7 @@ import type { Log } from '../log/log.ts';
 import { hurry } from '../state/hurry.ts';
 import { CHECKPOINT_PAGES, CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
-import { elapsed } from './elapsed.ts';
-
-/** A process that comes here so late after its start has waited for the processor: it is one of many. */
-const LATE_MS = 150;
+import { isLate } from './elapsed.ts';
 
 /** The state, or null when it cannot be used: the call then goes on without it, and the log says why. */
 export async function openState(
@@ -15,7 +12,7 @@ export async function openState(
   { patience, durable }: { patience: number; durable: boolean },
 ): Promise<State | null> {
   // In a storm those that have come so far go before those that begin: fewer are there at once, and none is put aside with the lock.
-  if (elapsed() > LATE_MS) hurry();
+  if (isLate()) hurry();
   try {
     return await State.open({
       path: config.state.path,

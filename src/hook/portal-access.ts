@@ -9,8 +9,8 @@ import { CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { elapsed } from './elapsed.ts';
 
-/** Milliseconds without a question after which a leader goes: the siblings of a storm come closer together. */
-const LINGER_MS = 250;
+/** Milliseconds without a question after which a leader goes: even where a storm lets each wait, its siblings come closer together. */
+const LINGER_MS = 1_000;
 /** No hook stays longer: the next leader reads the configuration and the certificates anew. */
 const RETIRES_AFTER_MS = 30_000;
 /** While it serves, nobody waits for this process but those who also look after themselves. */

@@ -102,10 +102,9 @@ export class Server {
     if (!holdsLead(tx, term)) return { questions: [], wakes, over: true };
     const onTheirWay = this.#onTheirWay - answered.length;
     const questions = this.#retires ? [] : takeQuestions(tx, term, Math.max(0, this.#width - onTheirWay));
-    if (onTheirWay + questions.length > 0) {
-      this.#idleSince = milliseconds();
-      return { questions, wakes, over: false };
-    }
+    const working = onTheirWay + questions.length > 0;
+    if (working || answered.length > 0) this.#idleSince = milliseconds();
+    if (working) return { questions, wakes, over: false };
     const over = mayLeave(this.#retires ? Number.POSITIVE_INFINITY : milliseconds() - this.#idleSince);
     if (!over) return { questions, wakes, over };
     giveLeadBack(tx, term);

@@ -123,7 +123,7 @@ export function conclude(
   means: Means,
 ): { decision: Decision; left: Left } {
   const sameState = asking.epoch === tx.epoch;
-  const left = leaveWay(tx, sameState ? asking.way : ALONE, means.mayLead);
+  const left = leaveWay(tx, sameState ? asking.way : ALONE, means);
   return { decision: settleAndDecide(tx, request, asking, result, means), left };
 }
 

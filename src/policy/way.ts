@@ -47,6 +47,8 @@ export interface WayMeans {
   readonly config: Config;
   readonly waitLimits: WaitLimits;
   readonly mayLead: MayLead;
+  /** Others will want to ask as well, even if none does yet. */
+  readonly expectsSiblings: boolean;
 }
 
 /**
@@ -83,14 +85,14 @@ function cpus(): number {
 }
 
 export interface Left {
-  /** The term, where this process goes on leading: others wait. */
+  /** The term, where this process goes on leading: others wait, or will. */
   readonly leads: number | null;
   /** Who must take the lead instead. */
   readonly wakes: number | null;
 }
 
 /** The process has its answer: what it leaves behind on its way. */
-export function leaveWay(tx: Transaction, way: Way, mayLead: MayLead): Left {
+export function leaveWay(tx: Transaction, way: Way, { mayLead, expectsSiblings }: WayMeans): Left {
   switch (way.kind) {
     case 'alone':
     case 'wait':
@@ -98,7 +100,8 @@ export function leaveWay(tx: Transaction, way: Way, mayLead: MayLead): Left {
       return { leads: null, wakes: null };
     case 'lead': {
       const waits = whoWaits(tx);
-      if (waits !== null && mayLead === 'afterwards') return { leads: way.term, wakes: null };
+      const isWanted = waits !== null || expectsSiblings;
+      if (isWanted && mayLead === 'afterwards') return { leads: way.term, wakes: null };
       giveLeadBack(tx, way.term);
       return { leads: null, wakes: waits };
     }

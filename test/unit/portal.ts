@@ -65,6 +65,7 @@ export class Server {
       bypassCache: false,
       waitLimits: { takenBy: 0, answeredBy: 0 },
       mayLead: 'meanwhile',
+      expectsSiblings: false,
       record: (_tx, decision) => this.decisions.push(decision),
       onStateLost: (error) => this.lost.push(error),
       onProvisional: (decision) => this.provisional.push(decision),

@@ -1,0 +1,64 @@
+import type { Bench, Found } from './bench.ts';
+import { type HookStorm, hookStorm } from './hook-storm.ts';
+import { type OtherStorm, peerStorm } from './peer-storm.ts';
+import { Probes } from './probes.ts';
+import type { Storm } from './storm.ts';
+import { stormGoals } from './storm-goals.ts';
+import { stormTable } from './storm-table.ts';
+
+/** By round. */
+export interface Storms {
+  readonly empty: readonly Storm[];
+  readonly cached: readonly HookStorm[];
+  readonly portal: readonly HookStorm[];
+  readonly empty500: readonly Storm[];
+  readonly cached500: readonly HookStorm[];
+  /** Of the first round only. */
+  readonly eventsOff: readonly HookStorm[];
+  readonly peers: readonly OtherStorm[];
+}
+
+/**
+ * Hundreds at once, as when a server that was away is back: empty scripts, hooks that the cache answers and hooks that the portal
+ * does, in turn; once, too, the hooks without events, and what else could ask the portal.
+ */
+export async function measureStorms(bench: Bench): Promise<Found> {
+  // Each round takes as long as a thousand hooks.
+  const rounds = Math.max(2, Math.round(bench.rounds / 13));
+  const { ready, missing } = bench.peers();
+  const remarks = [...missing];
+  const storms = {
+    empty: [] as Storm[],
+    cached: [] as HookStorm[],
+    portal: [] as HookStorm[],
+    empty500: [] as Storm[],
+    cached500: [] as HookStorm[],
+    eventsOff: [] as HookStorm[],
+    peers: [] as OtherStorm[],
+  };
+  const probes = new Probes(bench);
+  for (let round = 0; round < rounds; round++) {
+    const hooks = (
+      kind: string,
+      count: number,
+      source: 'cache' | 'portal',
+      events = true,
+    ): Promise<HookStorm> => hookStorm(bench, `${kind}-${round}`, { source, count, events });
+    storms.empty.push(await probes.quiet(200));
+    storms.cached.push(await hooks('cached', 200, 'cache'));
+    storms.portal.push(await hooks('portal', 200, 'portal'));
+    storms.empty500.push(await probes.quiet(500));
+    storms.cached500.push(await hooks('cached500', 500, 'cache'));
+    if (round > 0) continue;
+    storms.eventsOff.push(await hooks('events-off', 200, 'portal', false));
+    for (const peer of ready) {
+      const stormed = await peerStorm(bench, peer, 200);
+      if (stormed === null) remarks.push(`${peer.name}: no storm, too little memory is free`);
+      else storms.peers.push(stormed);
+    }
+  }
+  for (const { undelivered } of [...storms.cached, ...storms.portal, ...storms.cached500]) {
+    if (undelivered > 0) remarks.push(`${undelivered} events of a storm were not delivered in time`);
+  }
+  return { tables: [stormTable(storms, remarks)], goals: stormGoals(storms) };
+}
