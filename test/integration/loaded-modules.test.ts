@@ -39,7 +39,9 @@ async function modulesOf(
   const loaded = JSON.parse(readFileSync(file, 'utf8')) as string[];
   return loaded
     .filter((name) => name.startsWith('NativeModule '))
-    .map((name) => name.replace('NativeModule ', ''));
+    .map((name) => name.replace('NativeModule ', ''))
+    // Only on a machine so busy that a hook raises its priority (src/state/hurry.ts).
+    .filter((name) => name !== 'os');
 }
 
 /** Each of them costs a hook up to some milliseconds: they are compiled without a code cache under the launcher's flags. */
