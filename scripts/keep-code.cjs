@@ -33,8 +33,12 @@ function keep(late) {
   }
 }
 
+function opposite(flag) {
+  return flag.startsWith('--no-') ? flag.replace('--no-', '--') : flag.replace('--', '--no-');
+}
+
 process.on('exit', () => {
   keep(true);
-  for (const flag of takenBack) setFlagsFromString(flag.replace('--', '--no-'));
+  for (const flag of takenBack.toReversed()) setFlagsFromString(opposite(flag));
   keep(false);
 });

@@ -24,8 +24,8 @@ function load(name) {
 }
 
 function run(filename, module) {
-  // Built as pure ASCII (scripts/build.ts): one byte a character, nothing to decode.
-  const source = `(function (exports, require, module, __dirname) {${readFileSync(filename, 'latin1')}\n})`;
+  // Built as one function, in pure ASCII (scripts/build.ts): one byte a character, nothing to decode.
+  const source = readFileSync(filename, 'latin1');
   const script = new Script(source, { filename, cachedData: readCache(filename) });
   script.runInThisContext()(module.exports, load, module, __dirname);
 }

@@ -8,6 +8,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { type Address, formatAddress } from '../config/address.ts';
+import { milliseconds } from '../state/clock.ts';
 
 /** One rpc, as the generated services describe it. */
 export interface Method<Request, Response> {
@@ -77,7 +78,7 @@ export class Line {
     { retries }: { retries: number },
   ): Promise<Attempt<Response>> {
     const { addresses, onMet } = this.#options;
-    const end = performance.now() + budget;
+    const end = milliseconds() + budget;
     const share = budget / addresses.length;
     const onAnswer =
       onMet && ((call: ClientUnaryCall, answer: Metadata): void => this.#meet(call, answer, onMet));
@@ -98,7 +99,7 @@ export class Line {
         continue;
       }
       if (failed.code !== status.UNAVAILABLE || retries === 0) return failed;
-      if (end - performance.now() < MIN_ATTEMPT_MS) return failed;
+      if (end - milliseconds() < MIN_ATTEMPT_MS) return failed;
       retries--;
       if (hasNext) index++;
     }
@@ -168,7 +169,7 @@ function attempt<Request, Response>(
   let tooSlow = false;
 
   return new Promise<Attempt<Response>>((resolve) => {
-    const deadline = new Date(Date.now() + Math.max(0, end - performance.now()));
+    const deadline = new Date(Date.now() + Math.max(0, end - milliseconds()));
     const pending = client.makeUnaryRequest(
       path,
       requestSerialize,
@@ -193,7 +194,7 @@ function attempt<Request, Response>(
         tooSlow = true;
         pending.cancel();
       },
-      Math.min(share, end - performance.now()),
+      Math.min(share, end - milliseconds()),
     );
 
     const watch = (): void => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { milliseconds } from '../state/clock.ts';
 
 const TICK_MS = 20;
 
@@ -7,15 +8,15 @@ const TICK_MS = 20;
  * machine, and the local CPU, not the portal, eats the deadline: that must not open the breaker all share.
  */
 export class StarvationWatch {
-  readonly #since = performance.now();
+  readonly #since = milliseconds();
   readonly #waitedBefore = runQueueWait();
   readonly #timer: NodeJS.Timeout;
   #lag = 0;
 
   constructor() {
-    let last = performance.now();
+    let last = milliseconds();
     this.#timer = setInterval(() => {
-      const now = performance.now();
+      const now = milliseconds();
       this.#lag += Math.max(0, now - last - TICK_MS);
       last = now;
     }, TICK_MS).unref();
@@ -25,7 +26,7 @@ export class StarvationWatch {
   wasStarved(): boolean {
     clearInterval(this.#timer);
     const waited = runQueueWait() - this.#waitedBefore;
-    return starved(waited + this.#lag, performance.now() - this.#since);
+    return starved(waited + this.#lag, milliseconds() - this.#since);
   }
 }
 

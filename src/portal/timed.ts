@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { PortalCall } from '../policy/types.ts';
+import { milliseconds } from '../state/clock.ts';
 import type { Attempt, Method } from './line.ts';
 
 /** Makes a call and says how long it took and what it ended with, as the metrics count it. */
@@ -7,9 +8,9 @@ export async function timed<Request, Response>(
   method: Method<Request, Response>,
   call: (method: Method<Request, Response>) => Promise<Attempt<Response>>,
 ): Promise<{ attempt: Attempt<Response>; call: PortalCall }> {
-  const since = performance.now();
+  const since = milliseconds();
   const attempt = await call(method);
-  const seconds = (performance.now() - since) / 1_000;
+  const seconds = (milliseconds() - since) / 1_000;
   const rpc = method.path.slice(method.path.lastIndexOf('/') + 1);
   // The portal may answer with any number, and a label must have few values.
   const code = 'response' in attempt ? 'OK' : (status[attempt.code] ?? 'UNKNOWN');
