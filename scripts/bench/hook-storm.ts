@@ -9,13 +9,15 @@ import { endProcesses } from './workplace.ts';
 
 /** A storm of hooks, and what became of it. */
 export interface HookStorm extends Storm {
+  readonly name: string;
   readonly verdict: Verdict;
   /** At the portal, the drain's among them. */
   readonly handshakes: number;
   /** How often the breaker opened. */
   readonly openings: number;
-  /** Events that the portal has not taken, long after. */
+  /** Events that the portal has not taken, long after; and what its drain says of that. */
   readonly undelivered: number;
+  readonly drainError: string | null;
 }
 
 export interface HookStormKind {
@@ -43,12 +45,17 @@ export async function hookStorm(
        coalesce((SELECT state ->> 'generation' FROM breaker), 0) AS openings`,
   );
   const { taken, handshakes } = await portal.tally(queued);
+  const { drainError } = installation.query<{ drainError: string | null }>(
+    'SELECT last_error AS drainError FROM drain',
+  );
   endProcesses(place);
   return {
     ...stormed,
+    name,
     verdict: verdictOf(stormed.endings, source),
     handshakes,
     openings,
     undelivered: queued - taken,
+    drainError,
   };
 }

@@ -6,7 +6,7 @@ import { type Storm, storm } from './storm.ts';
 /** The share of the processors that others may have had, for a machine to be called quiet. */
 const QUIET = 0.15;
 /** Storms that may be thrown away in waiting for it. */
-const MOST_WASTED = 12;
+const MOST_WASTED = 6;
 
 /**
  * Storms of empty scripts, with which those of hooks are compared. Where others work on this machine, too, one is made again until

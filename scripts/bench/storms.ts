@@ -57,8 +57,19 @@ export async function measureStorms(bench: Bench): Promise<Found> {
       else storms.peers.push(stormed);
     }
   }
-  for (const { undelivered } of [...storms.cached, ...storms.portal, ...storms.cached500]) {
-    if (undelivered > 0) remarks.push(`${undelivered} events of a storm were not delivered in time`);
-  }
+  for (const one of [...storms.cached, ...storms.portal, ...storms.cached500])
+    remarks.push(...remarksOn(one));
   return { tables: [stormTable(storms, remarks)], goals: stormGoals(storms) };
+}
+
+/** What should not be, and no column tells. */
+function remarksOn({ name, verdict, undelivered, drainError }: HookStorm): string[] {
+  return [
+    ...(verdict.unrecorded > 0 ? [`${name}: ${verdict.unrecorded} decisions could not be recorded`] : []),
+    ...(undelivered > 0
+      ? [
+          `${name}: ${undelivered} events were not delivered 20 s later; the drain: ${drainError ?? 'no error'}`,
+        ]
+      : []),
+  ];
 }

@@ -11,6 +11,8 @@ export interface Verdict {
   readonly otherwise: number;
   /** Of which a deadline answered: the hook's own, or that of its call to the portal. */
   readonly deadlines: number;
+  /** Decided, but neither the decision nor its session could be written down. */
+  readonly unrecorded: number;
   /** Milliseconds that the slowest took to its decision, from its start on. */
   readonly slowest: number;
 }
@@ -33,6 +35,7 @@ export function verdictOf(endings: readonly Ending[], source: 'cache' | 'portal'
       deadline: lines.some(
         ({ msg, code }) => String(msg).startsWith('hook.deadline') || code === 'DEADLINE_EXCEEDED',
       ),
+      unrecorded: lines.some(({ msg }) => String(msg).startsWith('the state could not be written')),
       took: Number(decision?.['duration_ms'] ?? 0),
     };
   });
@@ -42,6 +45,7 @@ export function verdictOf(endings: readonly Ending[], source: 'cache' | 'portal'
     wronglyAllowed: count((one) => one.wronglyAllowed),
     otherwise: count((one) => one.otherwise),
     deadlines: count((one) => one.deadline),
+    unrecorded: count((one) => one.unrecorded),
     slowest: Math.max(...each.map(({ took }) => took)),
   };
 }

@@ -16,7 +16,14 @@ function ending(number: number, status: number, line: Readonly<Record<string, un
   return { number, status, log: `${JSON.stringify({ ...decision, ...line })}\n` };
 }
 
-const NOTHING_WRONG = { wronglyDenied: 0, wronglyAllowed: 0, otherwise: 0, deadlines: 0, slowest: 12 };
+const NOTHING_WRONG = {
+  wronglyDenied: 0,
+  wronglyAllowed: 0,
+  otherwise: 0,
+  deadlines: 0,
+  unrecorded: 0,
+  slowest: 12,
+};
 
 describe("the bench's verdict on a storm", () => {
   test('finds nothing wrong where each was answered as the portal has it', () => {
@@ -43,5 +50,11 @@ describe("the bench's verdict on a storm", () => {
     const call = '{"msg":"the portal could not be asked","code":"DEADLINE_EXCEEDED"}\n';
     const both = { ...ending(1, 0), log: deadline + call + ending(1, 0).log };
     assert.equal(verdictOf([both, ending(2, 0)], 'portal').deadlines, 1);
+  });
+
+  test('counts what could not be written down', () => {
+    const lost = '{"msg":"the state could not be written: this decision and its session are not recorded"}\n';
+    const one = { ...ending(1, 0), log: lost + ending(1, 0).log };
+    assert.deepEqual(verdictOf([one, ending(2, 0)], 'portal'), { ...NOTHING_WRONG, unrecorded: 1 });
   });
 });
