@@ -125,7 +125,7 @@ describe('a leader that stays', () => {
         await until(() => waiter.answer !== null, 'the waiter is answered');
         await until(() => !isAlive(pid), 'it leaves by itself');
         assert.equal(agent.query('SELECT * FROM session').length, code === 0 ? 2 : 1);
-        assert.equal(stderrOf(agent).includes('fault'), false);
+        assert.equal(stderrOf(agent).includes('internal fault'), false);
       });
     }
   }
