@@ -5,6 +5,11 @@
  * other flags is rejected by V8 and only costs time. V8 compares a source by its length alone, so the build's id is part of
  * the cache's name: an old cache never meets a new source.
  */
+// A denial until a decision says otherwise: an event loop that empties, a promise that never settles, or a chunk that a power cut has left
+// empty would end with 0, and let everybody in.
+process.exitCode = 1;
+process.umask(0o077);
+
 const { readFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 

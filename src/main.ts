@@ -1,4 +1,3 @@
-import './deny-first.ts';
 import { runHook } from './hook/run.ts';
 
 /**

@@ -6,6 +6,7 @@ import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request } from '../policy/types.ts';
 import { askPortal, waitLimits } from '../portal/ask.ts';
+import { portalIdentity } from '../portal/identity.ts';
 import { milliseconds } from '../state/clock.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
@@ -46,6 +47,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     waitLimits: waitLimits(config, elapsed(), milliseconds()),
     mayLead: 'no' as const,
     expectsSiblings: false,
+    portal: () => portalIdentity(config),
     askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
   };
   const invalid = whyInvalid(request);

@@ -7,6 +7,7 @@ import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request, Source } from '../policy/types.ts';
 import { waitLimits } from '../portal/ask.ts';
+import { portalIdentity } from '../portal/identity.ts';
 import { milliseconds } from '../state/clock.ts';
 import { launcherWaits } from '../state/process.ts';
 import { sessionIdOf } from '../state/sessions.ts';
@@ -73,7 +74,7 @@ async function decideInTime(
 ): Promise<Decision> {
   const expectsSiblings = isLate();
   const state = await openState(config, log, { patience: statePatience(config), durable: false });
-  const portal = new PortalAccess(config, log);
+  const access = new PortalAccess(config, log);
   const means = {
     config,
     state,
@@ -89,11 +90,12 @@ async function decideInTime(
     waitLimits: waitLimits(config, elapsed(), milliseconds()),
     mayLead: launcherWaits() ? ('afterwards' as const) : ('meanwhile' as const),
     expectsSiblings,
-    askPortal: (atMost: number, term: number | null) => portal.ask(request, atMost, term),
+    portal: () => portalIdentity(config),
+    askPortal: (atMost: number, term: number | null) => access.ask(request, atMost, term),
   };
   if (invalid !== null) return decideInvalid(invalid, means);
   const { decision, failure, leads } = await decide(request, means);
-  if (leads !== null) left.stay = () => portal.stay(leads);
+  if (leads !== null) left.stay = () => access.stay(leads);
   if (failure !== null) reportFailure(log, failure, request);
   if (state !== null) reportUnrecorded(log, state, request);
   if (decision.shouldDisconnect && (state === null || state.unrecorded !== null)) {

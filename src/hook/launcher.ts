@@ -1,3 +1,4 @@
+import { sleep } from '../state/patience.ts';
 import { launcherWaits } from '../state/process.ts';
 
 /**
@@ -10,28 +11,20 @@ import { launcherWaits } from '../state/process.ts';
  */
 export const DRAIN_WANTED = 64;
 
-/** How a connect's status is told without ending. */
-const SIGNALS: Readonly<Record<number, NodeJS.Signals>> = {
-  0: 'SIGUSR1',
-  1: 'SIGUSR2',
-  [0 + DRAIN_WANTED]: 'SIGALRM',
-  [1 + DRAIN_WANTED]: 'SIGVTALRM',
-};
-
 const AGAIN_MS = 20;
+const TRIES = 50;
 
 /**
- * Lets the launcher end with this status although this process goes on. A shell can miss a signal that comes just before it begins to
- * wait, so it is told again until it has gone.
- * @returns what stops that.
+ * Has the launcher end with this status although this process goes on. The signal only makes it look: the status stands in this
+ * process' name, which nobody else can set, so a signal of somebody else's lets nobody in. A shell can miss a signal that comes
+ * just before it begins to wait, so it is told again until it has gone.
+ * @returns whether it has.
  */
-export function answerAndStay(status: number): () => void {
-  const tell = (): void => {
-    const signal = SIGNALS[status];
-    if (launcherWaits() && signal !== undefined) process.kill(process.ppid, signal);
-    else clearInterval(again);
-  };
-  const again = setInterval(tell, AGAIN_MS);
-  tell();
-  return () => clearInterval(again);
+export async function launcherAnswers(status: number): Promise<boolean> {
+  process.title = `ocagent=${status}`;
+  for (let tries = 0; tries < TRIES && launcherWaits(); tries++) {
+    process.kill(process.ppid, 'SIGUSR1');
+    await sleep(AGAIN_MS);
+  }
+  return !launcherWaits();
 }

@@ -1,6 +1,5 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
-import { hurry } from '../state/hurry.ts';
 import { CHECKPOINT_PAGES, CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { isLate } from './elapsed.ts';
@@ -11,14 +10,13 @@ export async function openState(
   log: Log,
   { patience, durable }: { patience: number; durable: boolean },
 ): Promise<State | null> {
-  // In a storm those that have come so far go before those that begin: fewer are there at once, and none is put aside with the lock.
-  if (isLate()) hurry();
   try {
     return await State.open({
       path: config.state.path,
       create: true,
       patience,
       durable,
+      isBusy: isLate(),
       checkpointPages: durable ? CHECKPOINT_PAGES : CONNECT_CHECKPOINT_PAGES,
       onSetAside: (aside) =>
         log.error('the state was corrupt: it was set aside, and a new one begun', {

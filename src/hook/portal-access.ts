@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import { Server } from '../leader/serve.ts';
+import { isOurSlowness, Server } from '../leader/serve.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import { askPortal } from '../portal/ask.ts';
@@ -50,7 +50,7 @@ export class PortalAccess {
       if (isAsked) this.#begin(term);
       return true;
     });
-    if ('failure' in result && result.failure.counts !== 'no') this.#retire();
+    if ('failure' in result && !isOurSlowness(result.failure)) this.#retire();
     return result;
   }
 
@@ -63,10 +63,6 @@ export class PortalAccess {
     const retire = setTimeout(() => this.#retire(), RETIRES_AFTER_MS);
     await this.#serving;
     clearTimeout(retire);
-  }
-
-  close(): void {
-    this.#calls?.close();
   }
 
   #retire(): void {
@@ -90,7 +86,7 @@ export class PortalAccess {
           patience: PATIENCE_MS,
           durable: false,
           checkpointPages: CONNECT_CHECKPOINT_PAGES,
-          onSetAside: () => {},
+          onSetAside: (aside) => this.#log.error('the state was corrupt: it was set aside', { aside }),
         }),
         term,
         calls,

@@ -7,7 +7,7 @@ import { elapsed } from './elapsed.ts';
 import { type HookCall, readCall } from './environment.ts';
 import { figures } from './figures.ts';
 import { hostUpdate } from './host-update.ts';
-import { answerAndStay, DRAIN_WANTED } from './launcher.ts';
+import { DRAIN_WANTED, launcherAnswers } from './launcher.ts';
 import { leave } from './leave.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -74,11 +74,9 @@ export async function runHook(): Promise<void> {
     const written = await log.flush(call.reason === 'connect' ? connectFlush(config) : PATIENT_FLUSH_MS);
     if (stay === undefined) leave(final, !written);
     stays = true;
-    const calmDown = answerAndStay(final);
-    await stay();
-    calmDown();
-    await log.flush(PATIENT_FLUSH_MS);
-    leave(final);
+    // The launcher answers ocserv. One that does not hear is answered as ever: by the end of this process.
+    if (await launcherAnswers(final)) await stay();
+    leave(final, !(await log.flush(PATIENT_FLUSH_MS)));
   }
 }
 

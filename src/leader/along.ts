@@ -1,10 +1,9 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
-import { portalOf } from '../policy/rules.ts';
 import type { PortalCalls } from '../portal/calls.ts';
+import { portalIdentity } from '../portal/identity.ts';
 import { leaderOf, takeLead } from '../state/leader.ts';
 import { CHECKPOINT_PAGES, State } from '../state/state.ts';
-import type { Transaction } from '../state/transaction.ts';
 import { rouse, sleepUntilWoken } from '../state/wake.ts';
 import { Server } from './serve.ts';
 
@@ -23,35 +22,62 @@ export async function leadAlong<T>(
   calls: PortalCalls,
   log: Log,
 ): Promise<T> {
-  const during = { isOver: false };
-  const leading = lead(config, calls, during).catch((error: unknown) =>
-    log.warn('the portal cannot be asked for connects', { error: (error as Error).message }),
-  );
+  const leading = new Leading(config, calls, log);
+  const done = leading
+    .lead()
+    .catch((error: unknown) =>
+      log.warn('the portal cannot be asked for connects any more', { error: (error as Error).message }),
+    );
   try {
     return await work();
   } finally {
-    during.isOver = true;
-    rouse();
-    await leading;
+    leading.end();
+    await done;
   }
 }
 
 /** One term: a leader that was given up, because the portal failed or it was silent for too long, does not try again. */
-async function lead(config: Config, calls: PortalCalls, work: { readonly isOver: boolean }): Promise<void> {
-  const state = await State.open({
-    path: config.state.path,
-    create: false,
-    patience: PATIENCE_MS,
-    durable: false,
-    checkpointPages: CHECKPOINT_PAGES,
-    onSetAside: () => {},
-  });
-  const portal = portalOf(config);
-  const tryToLead = (tx: Transaction): number | null =>
-    tx.writable && leaderOf(tx, portal) === null ? takeLead(tx, portal) : null;
-  while (!work.isOver) {
-    const term = await state.step(tryToLead);
-    if (term !== null) return new Server({ config, state, term, calls, mayLeave: () => work.isOver }).serve();
-    await sleepUntilWoken(LOOK_MS);
+class Leading {
+  readonly #config: Config;
+  readonly #calls: PortalCalls;
+  readonly #log: Log;
+  #isOver = false;
+  #server: Server | null = null;
+
+  constructor(config: Config, calls: PortalCalls, log: Log) {
+    this.#config = config;
+    this.#calls = calls;
+    this.#log = log;
+  }
+
+  async lead(): Promise<void> {
+    const [config, calls] = [this.#config, this.#calls];
+    // Now, as the connection's own files were read.
+    const portal = portalIdentity(config);
+    const state = await State.open({
+      path: config.state.path,
+      create: false,
+      patience: PATIENCE_MS,
+      durable: false,
+      checkpointPages: CHECKPOINT_PAGES,
+      onSetAside: (aside) => this.#log.error('the state was corrupt: it was set aside', { aside }),
+    });
+    while (!this.#isOver) {
+      const term = await state.step((tx) =>
+        tx.writable && leaderOf(tx, portal) === null ? takeLead(tx, portal) : null,
+      );
+      if (term !== null) {
+        this.#server = new Server({ config, state, term, calls, mayLeave: () => this.#isOver });
+        if (this.#isOver) this.#server.retire();
+        return this.#server.serve();
+      }
+      await sleepUntilWoken(LOOK_MS);
+    }
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#server?.retire();
+    rouse();
   }
 }

@@ -1,14 +1,22 @@
 import type { Config } from '../config/schema.ts';
 import { readRequest } from '../policy/portal-result.ts';
-import type { PortalResult } from '../policy/types.ts';
+import type { Failure, PortalResult } from '../policy/types.ts';
 import { callTime, outOfTime } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds, now } from '../state/clock.ts';
 import { hurry } from '../state/hurry.ts';
 import { giveLeadBack, holdsLead, SILENT_MS } from '../state/leader.ts';
-import { answer, type OpenQuestion, type Question, takeQuestions, whoWaits } from '../state/questions.ts';
+import {
+  answer,
+  type OpenQuestion,
+  putBack,
+  type Question,
+  takeQuestions,
+  whoWaits,
+} from '../state/questions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
+import { StateUnusable } from '../state/unusable.ts';
 import { listenForWake, rouse, sleepUntilWoken, wake } from '../state/wake.ts';
 
 /** Calls on their way at once, all over one connection: at first few, because a portal that is away must not cost dozens, */
@@ -27,16 +35,14 @@ export interface ServeMeans {
   /** Under which this process leads. */
   readonly term: number;
   readonly calls: PortalCalls;
-  /**
-   * Whether it may leave, idle for so many milliseconds. While this process' own connect is not answered it may not, whatever
-   * happens.
-   */
+  /** Whether it may leave, idle for so many milliseconds. */
   readonly mayLeave: (idle: number) => boolean;
 }
 
 interface Answered {
   readonly question: Question;
-  readonly result: PortalResult;
+  /** Null where the next leader must ask it again. */
+  readonly result: PortalResult | null;
 }
 
 interface Turn {
@@ -73,39 +79,48 @@ export class Server {
     rouse();
   }
 
-  /** @throws {StateUnusable} */
+  /** @throws {StateUnusable} also where nothing can be written: then nobody can be answered, and those that wait ask by themselves. */
   async serve(): Promise<void> {
-    const { state } = this.#means;
     listenForWake();
-    for (;;) {
-      const answered = this.#answered;
-      const turn = await state.step((tx) => this.#turn(tx, answered));
-      // Where nothing can be written nobody can be answered: they ask by themselves.
-      if (state.unrecorded !== null) return;
-      this.#answered = this.#answered.slice(answered.length);
-      this.#onTheirWay -= answered.length;
-      for (const pid of turn.wakes) wake(pid);
-      for (const question of turn.questions) void this.#ask(question);
-      this.#hurryWhileAsked();
-      if (turn.over) return;
-      await sleepUntilWoken(this.#onTheirWay > 0 ? SIGN_MS : LOOK_MS);
-      // What else came in the same moment.
-      await new Promise((resolve) => setImmediate(resolve));
+    try {
+      while (!(await this.#takeTurn())) {
+        await sleepUntilWoken(this.#onTheirWay > 0 ? SIGN_MS : LOOK_MS);
+        // What else came in the same moment.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      this.#calmDown?.();
     }
+  }
+
+  /** @returns whether it was the last. */
+  async #takeTurn(): Promise<boolean> {
+    const { state } = this.#means;
+    const answered = this.#answered;
+    const turn = await state.step((tx) => this.#turn(tx, answered));
+    if (state.unrecorded !== null) throw new StateUnusable(`it cannot be written: ${state.unrecorded}`, '');
+    this.#answered = this.#answered.slice(answered.length);
+    this.#onTheirWay -= answered.length;
+    for (const pid of turn.wakes) wake(pid);
+    for (const question of turn.questions) void this.#ask(question);
+    this.#hurryWhileAsked();
+    return turn.over;
   }
 
   #turn(tx: Transaction, answered: readonly Answered[]): Turn {
     const { term, mayLeave } = this.#means;
-    const wakes = answered
-      .filter(({ question, result }) => answer(tx, question, JSON.stringify(result)))
-      .map(({ question }) => question.pid);
+    const wakes: number[] = [];
+    for (const { question, result } of answered) {
+      if (result === null) putBack(tx, question);
+      else if (answer(tx, question, JSON.stringify(result))) wakes.push(question.pid);
+    }
     if (!holdsLead(tx, term)) return { questions: [], wakes, over: true };
     const onTheirWay = this.#onTheirWay - answered.length;
     const questions = this.#retires ? [] : takeQuestions(tx, term, Math.max(0, this.#width - onTheirWay));
     const working = onTheirWay + questions.length > 0;
     if (working || answered.length > 0) this.#idleSince = milliseconds();
     if (working) return { questions, wakes, over: false };
-    const over = mayLeave(this.#retires ? Number.POSITIVE_INFINITY : milliseconds() - this.#idleSince);
+    const over = this.#retires || mayLeave(milliseconds() - this.#idleSince);
     if (!over) return { questions, wakes, over };
     giveLeadBack(tx, term);
     const waits = whoWaits(tx);
@@ -122,16 +137,34 @@ export class Server {
 
   async #ask(question: OpenQuestion): Promise<void> {
     this.#onTheirWay += 1;
-    const { config, calls } = this.#means;
-    const { budget, nominal } = callTime(config, question.until - now().mono);
-    const result: PortalResult =
-      budget > 0
-        ? await calls.checkPolicy(readRequest(question.request), budget, nominal)
-        : { failure: outOfTime('it waited for a sibling to ask') };
-    // What this machine was too slow for says nothing of the line.
+    const { calls } = this.#means;
+    const hadConnection = calls.isConnected;
+    const result = await this.#resultOf(question).catch(
+      // Its process goes by its own judgement, as if it had not been asked.
+      (error: unknown): PortalResult => ({ failure: fault(String(error)) }),
+    );
     if ('answer' in result) this.#width = Math.min(WIDEST, this.#width * 2);
-    else if (result.failure.counts !== 'no') this.#retires = true;
-    this.#answered = [...this.#answered, { question, result }];
+    // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
+    else if (!isOurSlowness(result.failure)) this.#retires = true;
+    // A connection that stood may have died without a word, and then nobody is to blame but it.
+    const again = 'failure' in result && result.failure.code === 'DEADLINE_EXCEEDED' && hadConnection;
+    this.#answered = [...this.#answered, { question, result: again ? null : result }];
     rouse();
   }
+
+  async #resultOf({ request, until }: OpenQuestion): Promise<PortalResult> {
+    const { config, calls } = this.#means;
+    const { budget, nominal } = callTime(config, until - now().mono);
+    if (budget <= 0) return { failure: outOfTime('it waited for a sibling to ask') };
+    return calls.checkPolicy(readRequest(request), budget, nominal);
+  }
+}
+
+/** A failure that tells of this machine alone, which was too busy to run the call. */
+export function isOurSlowness({ code, counts }: Failure): boolean {
+  return code === 'DEADLINE_EXCEEDED' && counts === 'no';
+}
+
+function fault(detail: string): Failure {
+  return { code: 'LOCAL', detail, cure: '', counts: 'no', misconfigured: false };
 }

@@ -1,6 +1,7 @@
 import { admit } from '../resilience/circuit-breaker.ts';
 import { loadBreaker } from '../state/breaker.ts';
 import { milliseconds } from '../state/clock.ts';
+import { sleep } from '../state/patience.ts';
 import type { Question } from '../state/questions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
@@ -12,7 +13,7 @@ import { breakerRules } from './rules.ts';
 import { type Asking, conclude, concludeAlone, consult, finish, WITHOUT_STATE } from './steps.ts';
 import type { Decision, Failure, PortalResult, Request } from './types.ts';
 import { waitForAnswer } from './wait.ts';
-import type { Way } from './way.ts';
+import { ALONE, type Way } from './way.ts';
 
 export interface Decided {
   readonly decision: Decision;
@@ -30,15 +31,14 @@ export async function decide(request: Request, means: Means): Promise<Decided> {
   const heard = await hear(request, means);
   if ('decision' in heard) return { decision: heard.decision, failure: null, leads: null };
 
-  const { asking, result } = heard;
+  const { asking, result, isLost } = heard;
   const failure = 'failure' in result ? result.failure : null;
   const alone = concludeAlone(request, asking, result, means);
   means.onProvisional(alone);
 
-  const final =
-    asking === WITHOUT_STATE
-      ? null
-      : await withState(means, (state) => state.step((tx) => conclude(tx, request, asking, result, means)));
+  const final = isLost
+    ? null
+    : await withState(means, (state) => state.step((tx) => conclude(tx, request, asking, result, means)));
   if (final !== null && final.left.wakes !== null) wake(final.left.wakes);
   // What was not written down leads nobody: a sibling takes over once this process has gone.
   const leads = means.state?.unrecorded === null ? (final?.left.leads ?? null) : null;
@@ -51,21 +51,31 @@ type Consulted = { readonly decision: Decision } | Asking;
 async function hear(
   request: Request,
   means: Means,
-): Promise<{ decision: Decision } | { asking: Asking; result: PortalResult }> {
-  for (let waited: Question | null = null; ; ) {
-    const asking: Consulted = (await consultWith(waited, request, means)) ?? WITHOUT_STATE;
-    if ('decision' in asking) return asking;
+): Promise<{ decision: Decision } | { asking: Asking; result: PortalResult; isLost: boolean }> {
+  for (let waited: Question | null = null, last = WITHOUT_STATE; ; ) {
+    const consulted: Consulted | null = await consultWith(waited, request, means);
+    if (consulted !== null && 'decision' in consulted) return consulted;
+    const asking: Asking = consulted ?? withoutState(last);
     const way: Way = asking.way;
     if (way.kind !== 'wait' || means.state === null) {
       const term = way.kind === 'lead' ? way.term : null;
-      return { asking, result: await means.askPortal(atMost(asking, means), term) };
+      const result = await means.askPortal(atMost(asking, means), term);
+      return { asking, result, isLost: consulted === null };
     }
     wake(way.leader.pid);
-    const result = await waitForAnswer(means.state, way.question, means);
-    if (result !== null) return { asking, result };
+    const result = await waitForAnswer(means.state, way, means);
+    if (result !== null) return { asking, result, isLost: false };
     // The leader has gone, or has been too slow. Meanwhile siblings may have been told of this very user, or found the portal dead.
     waited = way.question;
+    last = asking;
+    // Whatever brings us here again and again must not keep the deadline and SIGTERM from being heard.
+    await sleep(1);
   }
+}
+
+/** The state was lost on the way: what was seen of it before is still what there is to fall back on. */
+function withoutState(last: Asking): Asking {
+  return { ...last, admission: null, asked: null, way: ALONE };
 }
 
 async function consultWith(

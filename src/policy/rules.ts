@@ -14,11 +14,6 @@ export function breakerRules({ portal, resilience }: Config): BreakerRules {
   };
 }
 
-/** Which portal is asked, and how: processes that agree in it can ask for each other. */
-export function portalOf({ agent_id, portal }: Config): string {
-  return JSON.stringify([agent_id, portal]);
-}
-
 export function freshnessRules({ resilience: { cache } }: Config): FreshnessRules {
   return { ttl: cache.ttl, denyTtl: cache.deny_ttl, staleTtl: cache.stale_ttl };
 }

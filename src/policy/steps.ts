@@ -82,6 +82,7 @@ export function consult(
   const isTrial = admission !== null && admission.trial !== null;
   const number = nextInSequence(tx);
   // A trial's call is its own: it is one of few, and its lease is running. So is that of one which cannot write itself down.
+  if (isTrial && waited !== null) withdraw(tx, waited);
   const way = number === null || isTrial ? ALONE : wayToPortal(tx, number, request, waited, means);
   return {
     admission,

@@ -1,16 +1,6 @@
-import type { Config } from '../config/schema.ts';
-import { giveLeadBack, type Leader, leaderOf, takeLead } from '../state/leader.ts';
-import {
-  answerTo,
-  ask,
-  goAlone,
-  pruneQuestions,
-  type Question,
-  whoWaits,
-  withdraw,
-} from '../state/questions.ts';
+import { giveLeadBack, holdsLead, type Leader, leaderOf, takeLead } from '../state/leader.ts';
+import { answerTo, ask, goAlone, type Question, whoWaits, withdraw } from '../state/questions.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { portalOf } from './rules.ts';
 import type { Request } from './types.ts';
 
 /**
@@ -22,7 +12,13 @@ export type Way =
   | { readonly kind: 'alone'; readonly question: Question | null }
   /** By a call of its own, and for the siblings. */
   | { readonly kind: 'lead'; readonly term: number }
-  | { readonly kind: 'wait'; readonly question: Question; readonly leader: Leader };
+  | {
+      readonly kind: 'wait';
+      readonly question: Question;
+      readonly leader: Leader;
+      /** Monotonic milliseconds until when the question must have been taken, or another way is looked for. */
+      readonly takenBy: number;
+    };
 
 export const ALONE: Way = { kind: 'alone', question: null };
 
@@ -35,7 +31,10 @@ const ALONE_PER_CPU = 4;
 /** Whether a process can ask for siblings: meanwhile, or also once its own decision stands. */
 export type MayLead = 'no' | 'meanwhile' | 'afterwards';
 
-/** Until when a leader is waited for, in monotonic milliseconds. */
+/** How soon one for whom there was no place beside the leader looks for one again. */
+const PLACE_MS = 1_000;
+
+/** Until when a leader is waited for, in whole monotonic milliseconds. */
 export interface WaitLimits {
   /** By then it must have taken the question, or there would be no time for a call of one's own. */
   readonly takenBy: number;
@@ -44,7 +43,8 @@ export interface WaitLimits {
 }
 
 export interface WayMeans {
-  readonly config: Config;
+  /** Which portal is asked, and how, as of now (src/portal/identity.ts): processes that agree in it can ask for each other. */
+  readonly portal: () => string;
   readonly waitLimits: WaitLimits;
   readonly mayLead: MayLead;
   /** Others will want to ask as well, even if none does yet. */
@@ -60,23 +60,24 @@ export function wayToPortal(
   number: number,
   request: Request,
   waiting: Question | null,
-  { config, waitLimits, mayLead }: WayMeans,
+  { portal: portalNow, waitLimits, mayLead }: WayMeans,
 ): Way {
-  const portal = portalOf(config);
+  const portal = portalNow();
   const leader = leaderOf(tx, portal);
   const known = waiting !== null && answerTo(tx, waiting) !== 'gone' ? waiting : null;
   if (leader === null) {
     if (known !== null) withdraw(tx, known);
     if (mayLead === 'no') return ALONE;
-    pruneQuestions(tx);
     return { kind: 'lead', term: takeLead(tx, portal) };
   }
-  if (tx.now.mono >= waitLimits.takenBy) {
+  const isLate = tx.now.mono >= waitLimits.takenBy;
+  if (isLate) {
     if (known === null) return ALONE;
     if (goAlone(tx, known, ALONE_PER_CPU * cpus())) return { kind: 'alone', question: known };
   }
   const question = known ?? ask(tx, number, JSON.stringify(request), waitLimits.answeredBy);
-  return { kind: 'wait', question, leader };
+  const takenBy = isLate ? Math.min(tx.now.mono + PLACE_MS, waitLimits.answeredBy) : waitLimits.takenBy;
+  return { kind: 'wait', question, leader, takenBy };
 }
 
 /** Fetched, not imported: hardly any hook comes here. */
@@ -99,6 +100,7 @@ export function leaveWay(tx: Transaction, way: Way, { mayLead, expectsSiblings }
       if (way.question !== null) withdraw(tx, way.question);
       return { leads: null, wakes: null };
     case 'lead': {
+      if (!holdsLead(tx, way.term)) return { leads: null, wakes: null };
       const waits = whoWaits(tx);
       const isWanted = waits !== null || expectsSiblings;
       if (isWanted && mayLead === 'afterwards') return { leads: way.term, wakes: null };

@@ -18,7 +18,8 @@ const LEAST_MS = 50;
  */
 export function waitLimits({ portal, hook }: Config, elapsed: number, now: number): WaitLimits {
   const left = Math.max(0, hook.deadline - RESERVE_MS - elapsed);
-  return { takenBy: now + Math.max(left - portal.timeout, left / 3), answeredBy: now + left };
+  const takenBy = now + Math.max(left - portal.timeout, left / 3);
+  return { takenBy: Math.floor(takenBy), answeredBy: Math.floor(now + left) };
 }
 
 /**

@@ -20,6 +20,8 @@ export interface PortalCalls {
   /** @param id the event's, the same over every retry. */
   report(id: string, event: SessionEvent): Promise<Reported>;
   validate(session: Validation): Promise<Validated>;
+  /** Whether there is a connection already, as far as anybody has noticed. */
+  readonly isConnected: boolean;
   close(): void;
 }
 
@@ -36,6 +38,9 @@ export function portalCalls(config: Config, onMet?: OnMet): PortalCalls {
     checkPolicy: (request, budget, nominal) => checkPolicy(line, config, request, budget, nominal),
     report: (id, event) => report(line, config, id, event),
     validate: (session) => validate(line, config, session),
+    get isConnected() {
+      return line.stands;
+    },
     close: () => line.close(),
   };
 }
@@ -46,6 +51,7 @@ function unable(failure: Failure): PortalCalls {
     checkPolicy: async () => ({ failure }),
     report: async () => ({ kind: 'failed', failure, reached: false }),
     validate: async () => ({ failure, reached: false }),
+    isConnected: false,
     close: () => {},
   };
 }

@@ -105,6 +105,11 @@ export class Line {
     }
   }
 
+  /** Whether a connection stands, as far as anybody has noticed. */
+  get stands(): boolean {
+    return this.#standing !== null && isReady(this.#standing.client);
+  }
+
   close(): void {
     this.#standing?.client.close();
     this.#standing = null;

@@ -1,6 +1,7 @@
 import { type Instant, leaseIsOver } from '../resilience/instant.ts';
 import { neverWritten } from './json.ts';
 import { isAlive } from './process.ts';
+import { pruneQuestions } from './questions.ts';
 import type { Transaction } from './transaction.ts';
 
 /**
@@ -44,6 +45,7 @@ export function takeLead(tx: Transaction, portal: string): number {
   const { wall, boot, mono } = tx.now;
   // Questions for another portal are not this leader's to answer: their processes find them gone.
   if (load(tx).portal !== portal) tx.write('DELETE FROM question');
+  else pruneQuestions(tx);
   tx.write(
     'UPDATE leader SET term = term + 1, pid = ?, portal = ?, wall = ?, boot = ?, mono = ? WHERE id = 1',
     process.pid,

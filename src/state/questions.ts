@@ -61,17 +61,39 @@ export function goAlone(tx: Transaction, { number, pid }: Question, atMost: numb
   return tx.write(mark, ASKED_ALONE, number, pid) > 0;
 }
 
-/** Questions that the leader of this term has not taken yet, the oldest first; from now on it has. */
+/**
+ * Questions that the leader of this term has not taken yet, the oldest first; from now on it has. Those that nobody needs any more go
+ * on the way: they must not stand before the others.
+ */
 export function takeQuestions(tx: Transaction, term: number, atMost: number): OpenQuestion[] {
-  const rows = tx.rows<OpenQuestion>(
-    'SELECT number, pid, request, until FROM question WHERE answer IS NULL AND taken NOT IN (?, ?) ORDER BY number LIMIT ?',
-    term,
-    ASKED_ALONE,
-    atMost,
-  );
-  const open = rows.filter(({ pid }) => isAlive(pid));
-  for (const { number } of open) tx.write('UPDATE question SET taken = ? WHERE number = ?', term, number);
-  return open;
+  const taken: OpenQuestion[] = [];
+  while (taken.length < atMost) {
+    const rows = tx.rows<OpenQuestion & { boot: string }>(
+      `SELECT number, pid, boot, request, until FROM question WHERE answer IS NULL AND taken NOT IN (?, ?)
+       ORDER BY number LIMIT ?`,
+      term,
+      ASKED_ALONE,
+      atMost - taken.length,
+    );
+    if (rows.length === 0) break;
+    for (const { boot, ...question } of rows) {
+      const { number, pid, until } = question;
+      if (boot !== tx.now.boot || until <= tx.now.mono || !isAlive(pid)) {
+        tx.write('DELETE FROM question WHERE number = ?', number);
+        continue;
+      }
+      tx.write('UPDATE question SET taken = ? WHERE number = ?', term, number);
+      taken.push(question);
+    }
+    // Where nothing can be written the same rows would come again.
+    if (!tx.writable) break;
+  }
+  return taken;
+}
+
+/** Leaves a question that was taken to the next leader. */
+export function putBack(tx: Transaction, { number, pid }: Question): void {
+  tx.write('UPDATE question SET taken = 0 WHERE number = ? AND pid = ? AND answer IS NULL', number, pid);
 }
 
 /** @returns whether somebody waits for it. */

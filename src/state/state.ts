@@ -19,6 +19,8 @@ export interface StateOptions {
   readonly checkpointPages: number;
   /** Where there is none yet: make one, or work on an empty one in memory that leaves no file behind. */
   readonly create: boolean;
+  /** This machine is busy: others want the lock, too, and whoever holds it must not be put aside. */
+  readonly isBusy?: boolean;
   /** Told when a corrupt database was set aside, under which name. */
   readonly onSetAside: (aside: string) => void;
 }
@@ -47,7 +49,7 @@ export class State {
   #identity: FileIdentity | null;
   #epoch = 0;
   /** Others want the lock as well, as far as this process has seen. */
-  #contended = false;
+  #contended: boolean;
 
   private constructor(
     options: StateOptions,
@@ -59,6 +61,7 @@ export class State {
     this.#patience = patience;
     this.#db = db;
     this.#identity = identity;
+    this.#contended = options.isBusy === true;
   }
 
   /** Whether there is a file; without one this is an empty state in memory, which ends with this process. */
@@ -138,13 +141,17 @@ export class State {
   }
 
   #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
+    // Before it has the lock: getting there takes longer than what is done under it.
+    const calmDown = writable && this.#contended ? hurry() : null;
     const since = milliseconds();
     try {
       this.#db.exec(begin);
+    } catch (error) {
+      calmDown?.();
+      throw error;
     } finally {
       this.#contended ||= milliseconds() - since > CONTENDED_MS;
     }
-    const calmDown = writable && this.#contended ? hurry() : null;
     try {
       const result = work(new Transaction(this.#db, now(), writable, this.#epoch));
       this.#db.exec('COMMIT');

@@ -66,6 +66,7 @@ export class Server {
       waitLimits: { takenBy: 0, answeredBy: 0 },
       mayLead: 'meanwhile',
       expectsSiblings: false,
+      portal: () => 'the portal',
       record: (_tx, decision) => this.decisions.push(decision),
       onStateLost: (error) => this.lost.push(error),
       onProvisional: (decision) => this.provisional.push(decision),

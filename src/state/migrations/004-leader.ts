@@ -1,7 +1,5 @@
 export default `
--- Those that want to ask the portal no longer queue: one of them asks for all.
-DROP TABLE portal_queue;
-
+-- Those that want to ask the portal no longer queue (portal_queue stays for hooks of the version before that are on their way).
 -- The process that has a line to the portal, and asks it for its siblings; its pid is 0 where there is none. The moment is
 -- when it was last heard of.
 CREATE TABLE leader (
