@@ -33,12 +33,18 @@ function keep(late) {
   }
 }
 
-function opposite(flag) {
-  return flag.startsWith('--no-') ? flag.replace('--no-', '--') : flag.replace('--', '--no-');
+/** As the command line gave it, else V8's default, which is the opposite of what was set. */
+function before(flag) {
+  const given = process.execArgv.find((argument) => nameOf(argument) === nameOf(flag));
+  return given ?? (flag.startsWith('--no-') ? flag.replace('--no-', '--') : flag.replace('--', '--no-'));
+}
+
+function nameOf(flag) {
+  return flag.replace(/^--(no-)?/, '').replace(/=.*/, '');
 }
 
 process.on('exit', () => {
   keep(true);
-  for (const flag of takenBack.toReversed()) setFlagsFromString(opposite(flag));
+  for (const flag of takenBack.toReversed()) setFlagsFromString(before(flag));
   keep(false);
 });

@@ -35,6 +35,7 @@ function prepareRuntime(): void {
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   setFlagsFromString('--rehash-snapshot');
   setFlagsFromString('--sparkplug');
+  setFlagsFromString('--min-semi-space-size=0');
   for (const name of BUILT_IN) process.getBuiltinModule(name);
   setFlagsFromString('--no-sparkplug');
   // The expression by which Node knows an IPv6 address is so large that optimizing it takes 3 ms, longer than a TLS handshake.
