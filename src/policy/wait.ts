@@ -1,6 +1,7 @@
 import { outOfTime } from '../portal/ask.ts';
 import { milliseconds } from '../state/clock.ts';
 import { leaderOf } from '../state/leader.ts';
+import { isAlive } from '../state/process.ts';
 import { answerTo, type Question, withdraw } from '../state/questions.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
@@ -9,8 +10,9 @@ import { readResult } from './portal-result.ts';
 import type { PortalResult } from './types.ts';
 import type { Way, WayMeans } from './way.ts';
 
-/** How often one who waits looks whether the leader is still there. It is woken for its answer. */
-const LOOK_MS = 200;
+/** How often one who waits looks whether the leader's process is still there, and into the state. It is woken for its answer. */
+const GLANCE_MS = 200;
+const LOOK_MS = 1_000;
 
 export type Waiting = Extract<Way, { readonly kind: 'wait' }>;
 
@@ -39,11 +41,19 @@ export async function waitForAnswer(
       // A leader that had not listened yet has not heard of it.
       if (stands === 'open') wake(leader.pid);
       // Not all at the same moment.
-      await sleepUntilWoken(Math.min(left, LOOK_MS * (0.75 + Math.random() / 2)));
+      await watch(leader.pid, Math.min(left, LOOK_MS * (0.75 + Math.random() / 2)));
     }
   } catch (error) {
     if (error instanceof StateUnusable) return null;
     throw error;
+  }
+}
+
+/** Until there may be something to see, at most so many milliseconds. Hundreds may wait, so most looks do not open the state. */
+async function watch(leader: number, atMost: number): Promise<void> {
+  const end = milliseconds() + atMost;
+  for (let left = atMost; left > 0; left = end - milliseconds()) {
+    if ((await sleepUntilWoken(Math.min(left, GLANCE_MS))) || !isAlive(leader)) return;
   }
 }
 

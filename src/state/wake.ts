@@ -1,6 +1,6 @@
 /**
  * Processes that meet at the state wake each other by a signal once there is something to see. SIGCONT, because a process id
- * may by then be a stranger's: it is the one signal that does nothing to whoever does not wait for it.
+ * may by then be a stranger's: to whoever does not wait for it this signal does nothing, but for one that somebody has stopped: that goes on.
  * A signal can be lost (sent too early, or from another container), so whoever sleeps also looks by himself from time to time.
  */
 const SIGNAL = 'SIGCONT';
@@ -22,8 +22,11 @@ export function rouse(): void {
   wakeUp();
 }
 
-/** Until a sibling wakes this process, or has since the last time; at most so many milliseconds. */
-export async function sleepUntilWoken(atMost: number): Promise<void> {
+/**
+ * Until a sibling wakes this process, or has since the last time; at most so many milliseconds.
+ * @returns whether one has.
+ */
+export async function sleepUntilWoken(atMost: number): Promise<boolean> {
   if (!woken) {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, atMost);
@@ -33,7 +36,9 @@ export async function sleepUntilWoken(atMost: number): Promise<void> {
       };
     });
   }
+  const wasWoken = woken;
   woken = false;
+  return wasWoken;
 }
 
 export function wake(pid: number): void {
