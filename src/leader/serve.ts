@@ -146,8 +146,8 @@ export class Server {
     if ('answer' in result) this.#width = Math.min(WIDEST, this.#width * 2);
     // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
     else if (!isOurSlowness(result.failure)) this.#retires = true;
-    // A connection that stood may have died without a word, and then nobody is to blame but it.
-    const again = 'failure' in result && result.failure.code === 'DEADLINE_EXCEEDED' && hadConnection;
+    // A connection that stood may have died without a word, and then nobody is to blame but it: a second one will show.
+    const again = isWithoutAnswer(result) && hadConnection && question.again === 0;
     this.#answered = [...this.#answered, { question, result: again ? null : result }];
     rouse();
   }
@@ -158,6 +158,10 @@ export class Server {
     if (budget <= 0) return { failure: outOfTime('it waited for a sibling to ask') };
     return calls.checkPolicy(readRequest(request), budget, nominal);
   }
+}
+
+function isWithoutAnswer(result: PortalResult): boolean {
+  return 'failure' in result && result.failure.code === 'DEADLINE_EXCEEDED' && !isOurSlowness(result.failure);
 }
 
 /** A failure that tells of this machine alone, which was too busy to run the call. */

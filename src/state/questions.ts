@@ -12,6 +12,8 @@ export interface OpenQuestion extends Question {
   readonly request: string;
   /** Monotonic milliseconds by which nobody needs the answer any more. */
   readonly until: number;
+  /** 1 where a leader has asked it in vain and put it back, else 0. */
+  readonly again: number;
 }
 
 /** @param number of the sequence. */
@@ -69,7 +71,7 @@ export function takeQuestions(tx: Transaction, term: number, atMost: number): Op
   const taken: OpenQuestion[] = [];
   while (taken.length < atMost) {
     const rows = tx.rows<OpenQuestion & { boot: string }>(
-      `SELECT number, pid, boot, request, until FROM question WHERE answer IS NULL AND taken NOT IN (?, ?)
+      `SELECT number, pid, boot, request, until, again FROM question WHERE answer IS NULL AND taken NOT IN (?, ?)
        ORDER BY number LIMIT ?`,
       term,
       ASKED_ALONE,
@@ -91,9 +93,10 @@ export function takeQuestions(tx: Transaction, term: number, atMost: number): Op
   return taken;
 }
 
-/** Leaves a question that was taken to the next leader. */
+/** Leaves a question that was taken to the next leader, once. */
 export function putBack(tx: Transaction, { number, pid }: Question): void {
-  tx.write('UPDATE question SET taken = 0 WHERE number = ? AND pid = ? AND answer IS NULL', number, pid);
+  const mark = 'UPDATE question SET taken = 0, again = 1 WHERE number = ? AND pid = ? AND answer IS NULL';
+  tx.write(mark, number, pid);
 }
 
 /** @returns whether somebody waits for it. */

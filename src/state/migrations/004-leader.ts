@@ -18,6 +18,8 @@ CREATE TABLE question (
   request TEXT NOT NULL CHECK (json_valid(request)),
   -- The term of the leader that is asking the portal; 0 while none is; -1 where its process has gone on alone.
   taken INTEGER NOT NULL DEFAULT 0,
+  -- 1 once a leader's connection did not answer it.
+  again INTEGER NOT NULL DEFAULT 0,
   answer TEXT CHECK (json_valid(answer))
 ) STRICT;
 `;
