@@ -1,11 +1,16 @@
 import type { Found } from './bench.ts';
-import type { Walls } from './cleanup.ts';
 import { goalOf } from './goal.ts';
 import type { LockWaits } from './lock-waits.ts';
 import { median } from './statistics.ts';
 
 /** Milliseconds that a cleanup may keep a hook waiting. */
 const MOST_MS = 50;
+
+/** Milliseconds that hooks took from start to end, one after another. */
+export interface Walls {
+  readonly cached: readonly number[];
+  readonly portal: readonly number[];
+}
 
 export interface CleanupFigures {
   readonly without: Walls;

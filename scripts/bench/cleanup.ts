@@ -3,7 +3,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { answer } from './answer.ts';
 import type { Bench, Found } from './bench.ts';
-import { cleanupFigures } from './cleanup-figures.ts';
+import { cleanupFigures, type Walls } from './cleanup-figures.ts';
 import { fillCache } from './fill.ts';
 import { HOOK } from './hooks.ts';
 import { type Installation, install } from './installation.ts';
@@ -14,12 +14,6 @@ import { output, timed } from './timed.ts';
 const EXPIRED = 1_000_000;
 const DAY_MS = 24 * 3_600_000;
 const STEPS_WITHOUT = 1_000;
-
-/** Milliseconds that hooks took from start to end, one after another. */
-export interface Walls {
-  readonly cached: readonly number[];
-  readonly portal: readonly number[];
-}
 
 /** A million expired decisions are removed while hooks run, and again while a process does nothing but take the lock. */
 export async function measureCleanup({ folder, certificates, portal, rounds }: Bench): Promise<Found> {

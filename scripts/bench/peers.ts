@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Bench } from './bench.ts';
+import type { CertificateFiles } from '../portal/certificates.ts';
 import { GROUP } from './population.ts';
+import type { BenchPortal } from './portal.ts';
 import type { Command } from './timed.ts';
 
 /** Another way to ask the portal. Each exits with 0 when it says yes, 1 when no, 2 for anything else. */
@@ -39,7 +40,13 @@ export function readyPeers(folder: string): Peers {
 }
 
 /** What a peer reads besides what ocserv sets. */
-export function peerEnvironment({ certificates, portal }: Bench): Record<string, string> {
+export function peerEnvironment({
+  certificates,
+  portal,
+}: {
+  readonly certificates: CertificateFiles;
+  readonly portal: BenchPortal;
+}): Record<string, string> {
   return { PORTAL: portal.address, CERTIFICATES: certificates.directory, GROUPNAME: GROUP };
 }
 

@@ -1,7 +1,7 @@
 import { type Goal, goalOf } from './goal.ts';
 import { median } from './statistics.ts';
 import { memoryBeyond, rateRatios, sum } from './storm-ratios.ts';
-import type { Storms } from './storms.ts';
+import type { Storms } from './storm-rounds.ts';
 
 export function stormGoals({ empty, cached, portal, empty500, cached500 }: Storms): Goal[] {
   const ofCached = rateRatios(empty500, cached500);

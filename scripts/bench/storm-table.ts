@@ -3,7 +3,7 @@ import type { OtherStorm } from './peer-storm.ts';
 import { median } from './statistics.ts';
 import type { Storm } from './storm.ts';
 import { memoryBeyond, rateRatios, sum } from './storm-ratios.ts';
-import type { Storms } from './storms.ts';
+import type { Storms } from './storm-rounds.ts';
 import type { Table } from './table.ts';
 
 export function stormTable(storms: Storms, remarks: readonly string[]): Table {

@@ -6,18 +6,6 @@ import type { Storm } from './storm.ts';
 import { stormGoals } from './storm-goals.ts';
 import { stormTable } from './storm-table.ts';
 
-/** By round. */
-export interface Storms {
-  readonly empty: readonly Storm[];
-  readonly cached: readonly HookStorm[];
-  readonly portal: readonly HookStorm[];
-  readonly empty500: readonly Storm[];
-  readonly cached500: readonly HookStorm[];
-  /** Of the first round only. */
-  readonly eventsOff: readonly HookStorm[];
-  readonly peers: readonly OtherStorm[];
-}
-
 /**
  * Hundreds at once, as when a server that was away is back: empty scripts, hooks that the cache answers and hooks that the portal
  * does, in turn; once, too, the hooks without events, and what else could ask the portal.

@@ -1,7 +1,8 @@
 import type { Config } from '../config/schema.ts';
+import { outOfTime } from '../policy/out-of-time.ts';
 import { readRequest } from '../policy/portal-result.ts';
 import type { Failure, PortalResult } from '../policy/types.ts';
-import { callTime, outOfTime } from '../portal/ask.ts';
+import { callTime } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds, now } from '../state/clock.ts';
 import { hurry } from '../state/hurry.ts';

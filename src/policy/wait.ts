@@ -1,4 +1,3 @@
-import { outOfTime } from '../portal/ask.ts';
 import { milliseconds } from '../state/clock.ts';
 import { leaderOf } from '../state/leader.ts';
 import { isAlive } from '../state/process.ts';
@@ -6,6 +5,7 @@ import { answerTo, type Question, withdraw } from '../state/questions.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { listenForWake, sleepUntilWoken, wake } from '../state/wake.ts';
+import { outOfTime } from './out-of-time.ts';
 import { readResult } from './portal-result.ts';
 import type { PortalResult } from './types.ts';
 import type { Way, WayMeans } from './way.ts';

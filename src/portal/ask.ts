@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
-import type { Failure, PortalResult, Request } from '../policy/types.ts';
+import { outOfTime } from '../policy/out-of-time.ts';
+import type { PortalResult, Request } from '../policy/types.ts';
 import type { WaitLimits } from '../policy/way.ts';
 import type { PortalCalls } from './calls.ts';
 import { loadPortal } from './load.ts';
@@ -57,15 +58,4 @@ export async function askPortal(
   const result = await calls.checkPolicy(request, budget, nominal);
   if (!keep) calls.close();
   return result;
-}
-
-/** This machine was too slow, so nothing is known of the portal. */
-export function outOfTime(when: string): Failure {
-  return {
-    code: 'DEADLINE_EXCEEDED',
-    detail: `the time was used up before the portal could be asked (${when})`,
-    cure: 'this machine is too busy for hook.deadline, or the disk of state.path is too slow',
-    counts: 'no',
-    misconfigured: false,
-  };
 }
