@@ -37,11 +37,13 @@ async function modulesOf(
   const run = await agent.hook(environment, [node, '--require', spy, boot]);
   assert.equal(run.code, 0, run.stderr);
   const loaded = JSON.parse(readFileSync(file, 'utf8')) as string[];
-  return loaded
-    .filter((name) => name.startsWith('NativeModule '))
-    .map((name) => name.replace('NativeModule ', ''))
-    // Only on a machine so busy that a hook raises its priority (src/state/hurry.ts).
-    .filter((name) => name !== 'os');
+  return (
+    loaded
+      .filter((name) => name.startsWith('NativeModule '))
+      .map((name) => name.replace('NativeModule ', ''))
+      // Only on a machine so busy that a hook raises its priority (src/state/hurry.ts).
+      .filter((name) => name !== 'os')
+  );
 }
 
 /** Each of them costs a hook up to some milliseconds: they are compiled without a code cache under the launcher's flags. */
