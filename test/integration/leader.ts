@@ -50,7 +50,7 @@ export function write(agent: Agent, sql: string, ...values: (string | number)[])
   }
 }
 
-/** As though that process led, and had just been heard of. */
+/** As though that process led, for the portal that the last leader has asked, and had just been heard of. */
 export function leadBy(agent: Agent, pid: number): void {
   write(
     agent,

@@ -26,6 +26,7 @@ async function led(t: TestContext, resilience: Record<string, unknown> = {}, lea
   const sibling = stranger(t);
   const script: { each: (tx: Transaction) => void; uses: number } = { each: () => {}, uses: 0 };
   if (leading) await state.step((tx) => leads(tx, sibling.pid));
+  const step = state.step.bind(state);
   keepAlive(state, (tx) => {
     if (++script.uses > TOO_MANY) throw new Error('it looks again and again, and sleeps never');
     script.each(tx);
@@ -57,6 +58,12 @@ async function led(t: TestContext, resilience: Record<string, unknown> = {}, lea
         }
       });
       wake(process.pid);
+    },
+    /** Until somebody waits for an answer. */
+    open: async () => {
+      while (!(await step(questionRows)).some((row) => row.answer === null)) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
     },
     vanish: () => state.step((tx) => tx.write('UPDATE leader SET pid = ?', dead())),
     kept: () =>
@@ -437,10 +444,50 @@ describe('what happens while a hook waits', () => {
     await state.step((tx) => {
       tx.write('DELETE FROM leader');
     });
-    assert.deepEqual(summary((await hook).decision), [false, 'portal', 'unavailable']);
+    assert.deepEqual(summary((await hook).decision), [false, 'portal', 'closed']);
     assert.equal(it.asked, 1);
     assert.equal(it.lost.length, 1);
   });
+
+  for (const [fail_mode, keptAllowed, expected] of [
+    ['open', false, [false, 'stale', 'closed']],
+    ['open', null, [true, 'fail-open', 'closed']],
+    ['stale', true, [true, 'stale', 'closed']],
+    ['stale', false, [false, 'stale', 'closed']],
+    ['stale', null, [false, 'fail-close', 'closed']],
+    ['close', true, [false, 'fail-close', 'closed']],
+  ] as const) {
+    for (const lost of ['leader', 'decision', 'question', 'breaker'] as const) {
+      test(`a state that is lost forgets not what was seen of it: ${keptAllowed}, ${fail_mode}, ${lost}`, async (t) => {
+        const { state, it, connect } = await led(t, { fail_mode, cache: { ttl: '1s', deny_ttl: '1s' } });
+        if (keptAllowed !== null) {
+          await state.step((tx) => {
+            const kept = {
+              allowed: keptAllowed,
+              reason: 'locked',
+              routes: [],
+              dnsServers: [],
+              cacheTtl: null,
+            };
+            keepDecision(tx, ALICE, { ...kept, asked: nextInSequence(tx) }, 100);
+          });
+          await letPass(state, 5_000);
+        }
+        const hook = connect(AWAY);
+        await state.step((tx) => {
+          tx.write('UPDATE leader SET pid = 0');
+          tx.write(`DROP TABLE ${lost}`);
+        });
+        const { decision, failure: why, leads: goesOn } = await hook;
+        assert.deepEqual(summary(decision), expected);
+        assert.equal(why?.code, 'UNAVAILABLE');
+        assert.equal(it.asked, 1);
+        assert.equal(goesOn, null);
+        assert.deepEqual(it.decisions, [], 'nothing is recorded');
+        for (const provisional of it.provisional) assert.equal(provisional.allowed, expected[0]);
+      });
+    }
+  }
 });
 
 describe('a row that no sibling has written', () => {
@@ -448,15 +495,15 @@ describe('a row that no sibling has written', () => {
 
   for (const text of ROWS) {
     test(`lets nobody in, and keeps nobody: ${text}`, async (t) => {
-      const { state, connect, kept } = await led(t);
+      const { state, connect, kept, open, answerAll } = await led(t);
       const hook = connect(DENY);
       await state.step((tx) => tx.write('UPDATE question SET answer = ?', text));
       wake(process.pid);
-      assert.equal((await hook).decision.allowed, false);
-      assert.deepEqual(
-        (await kept()).filter(([, allowed]) => allowed),
-        [],
-      );
+      // It is told of it no more, and asks anew.
+      await open();
+      await answerAll(() => DENY);
+      assert.deepEqual(summary((await hook).decision), [false, 'portal', 'closed']);
+      assert.deepEqual(await kept(), [['alice', false]]);
     });
   }
 
@@ -474,33 +521,50 @@ describe('a row that no sibling has written', () => {
 });
 
 describe('a hook for which there is no room beside its leader', () => {
-  test('still sees its deadline pass, and its answer should it come', async (t) => {
-    const { state, connect, limits, answerAll } = await led(t);
+  /** Late already, and all places beside the leader are taken. */
+  async function crowded(t: TestContext, answeredBy: number) {
+    const all = await led(t);
     const bound = 4 * availableParallelism();
-    await state.step((tx) => {
+    await all.state.step((tx) => {
       for (let n = 0; n < bound; n++) asks(tx, process.ppid, { taken: -1 });
     });
-    const waitLimits = limits();
-    const hook = connect(DENY, 'alice', { waitLimits });
-    // By now nobody needs its answer any more. All that it still has is its event loop, in which a deadline's timer must run.
-    Object.assign(waitLimits, limits(-1_000, -500));
-    const timer = new Promise((resolve) => setTimeout(resolve, 200, 'the deadline'));
-    assert.equal(await Promise.race([timer, hook]), 'the deadline');
+    const waitLimits = all.limits(1, answeredBy);
+    const hook = all.connect(DENY, 'alice', { waitLimits });
+    const own = async () => (await all.rows()).filter(({ pid }) => pid === process.pid);
+    return { ...all, hook, waitLimits, own };
+  }
+
+  test('is answered by the fail mode once nobody needs its answer any more, and leaves nothing', async (t) => {
+    const { it, hook, own, waitLimits } = await crowded(t, 400);
+    const { decision, failure: why } = await hook;
+    assert.ok(milliseconds() >= waitLimits.answeredBy);
+    assert.deepEqual(summary(decision), [false, 'fail-close', 'closed']);
+    assert.partialDeepStrictEqual(why, { code: 'DEADLINE_EXCEEDED', counts: 'no' });
+    assert.equal(it.asked, 0);
+    assert.deepEqual(await own(), []);
+  });
+
+  test('has its leader’s answer, should it come', async (t) => {
+    const { it, hook, answerAll, waitLimits, script } = await crowded(t, HOUR);
+    let late = 0;
+    const came = new Promise<void>((resolve) => {
+      script.each = () => {
+        if (milliseconds() > waitLimits.takenBy && ++late > 2) resolve();
+      };
+    });
+    await came;
+    script.each = () => {};
     await answerAll(() => ALLOW);
     assert.deepEqual(summary((await hook).decision), [true, 'portal', 'closed']);
+    assert.equal(it.asked, 0);
   });
 
   test('goes alone as soon as there is', async (t) => {
-    const { state, connect, limits } = await led(t);
-    await state.step((tx) => {
-      for (let n = 0; n < 4 * availableParallelism(); n++) asks(tx, process.ppid, { taken: -1 });
-    });
-    const waitLimits = limits();
-    const hook = connect(DENY, 'alice', { waitLimits });
-    Object.assign(waitLimits, limits(-1_000, 2_000));
+    const { it, state, hook, own } = await crowded(t, HOUR);
     await state.step((tx) => tx.write('DELETE FROM question WHERE pid = ?', process.ppid));
-    wake(process.pid);
     assert.deepEqual(summary((await hook).decision), [false, 'portal', 'closed']);
+    assert.equal(it.asked, 1);
+    assert.deepEqual(await own(), []);
   });
 });
 

@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Instant } from '../../src/resilience/instant.ts';
-import { giveLeadBack, holdsLead, leaderOf, SILENT_MS, takeLead } from '../../src/state/leader.ts';
+import {
+  giveLeadBack,
+  holdsLead,
+  leaderOf as leaderFor,
+  SILENT_MS,
+  takeLead as takeLeadFor,
+} from '../../src/state/leader.ts';
+import type { Transaction } from '../../src/state/transaction.ts';
 import { StateUnusable } from '../../src/state/unusable.ts';
 import { at, ledger } from './fixture.ts';
-import { dead, leaderRow, leads, stranger } from './siblings.ts';
+import { asks, dead, leaderRow, leads, PORTAL, questionRows, stranger } from './siblings.ts';
 
 const DAY = 24 * 3_600_000;
+
+const leaderOf = (tx: Transaction) => leaderFor(tx, PORTAL);
+const takeLead = (tx: Transaction) => takeLeadFor(tx, PORTAL);
 
 describe('who leads', () => {
   test('is nobody at first', async (t) => {
@@ -99,7 +109,7 @@ describe('the lead', () => {
       assert.equal(takeLead(tx), 2);
       leads(tx, pid);
       assert.equal(takeLead(tx), 4);
-      assert.deepEqual(leaderRow(tx), { term: 4, pid: process.pid, ...at(0) });
+      assert.deepEqual(leaderRow(tx), { term: 4, pid: process.pid, portal: PORTAL, ...at(0) });
     });
   });
 
@@ -188,5 +198,65 @@ describe('the lead', () => {
       false,
     );
     assert.partialDeepStrictEqual(on(at(SILENT_MS), leaderRow), { pid: process.pid, mono: at(0).mono });
+  });
+});
+
+describe('a leader for another portal', () => {
+  const OTHER = 'another portal';
+
+  test('is none: neither does it lead nor is it asked', async (t) => {
+    const on = await ledger(t);
+    const { pid } = stranger(t);
+    on(at(0), (tx) => {
+      leads(tx, pid, OTHER);
+      assert.equal(leaderOf(tx), null);
+      assert.partialDeepStrictEqual(leaderFor(tx, OTHER), { term: 1, pid });
+    });
+  });
+
+  test('loses the lead to one for this portal, and its questions are gone: they were not for this one', async (t) => {
+    const on = await ledger(t);
+    const { pid } = stranger(t);
+    on(at(0), (tx) => {
+      leads(tx, pid, OTHER);
+      asks(tx, pid);
+      asks(tx, pid, { taken: 1 });
+      asks(tx, pid, { answer: '{}' });
+      assert.equal(takeLead(tx), 2);
+      assert.deepEqual(questionRows(tx), []);
+      assert.equal(leaderFor(tx, OTHER), null);
+      assert.equal(leaderRow(tx).portal, PORTAL);
+    });
+  });
+
+  test('keeps them gone also when it was long dead, or had given the lead back', async (t) => {
+    const on = await ledger(t);
+    const { pid } = stranger(t);
+    on(at(0), (tx) => {
+      for (const led of [dead(), 0, process.pid]) {
+        leads(tx, led, OTHER);
+        asks(tx, pid);
+        takeLead(tx);
+        assert.deepEqual(questionRows(tx), []);
+      }
+    });
+  });
+});
+
+describe('whoever takes the lead', () => {
+  test('clears away what nobody needs any more, and keeps the rest', async (t) => {
+    const on = await ledger(t);
+    const { pid } = stranger(t);
+    on(at(0), takeLead);
+    const kept = on(at(0), (tx) => {
+      asks(tx, pid, { until: 10 });
+      asks(tx, pid, { until: 9_000, boot: 'boot-0' });
+      return [asks(tx, pid, { until: 11 }), asks(tx, pid, { until: 11, answer: '{}' })];
+    });
+    on(at(10), takeLead);
+    assert.deepEqual(
+      on(at(10), questionRows).map(({ number }) => number),
+      kept.map(({ number }) => number),
+    );
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import os from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -7,21 +8,29 @@ import { Server } from '../../src/leader/serve.ts';
 import type { PortalResult, Request } from '../../src/policy/types.ts';
 import type { PortalCalls } from '../../src/portal/calls.ts';
 import { takeLead } from '../../src/state/leader.ts';
-import type { Question } from '../../src/state/questions.ts';
+import { type Question, takeQuestions } from '../../src/state/questions.ts';
 import type { State } from '../../src/state/state.ts';
+import type { Transaction } from '../../src/state/transaction.ts';
+import { StateUnusable } from '../../src/state/unusable.ts';
 import { rouse } from '../../src/state/wake.ts';
 import { openState, scratch, settings } from './fixture.ts';
-import { ALICE, ALLOW, AWAY, answer, failure } from './portal.ts';
-import { asks, dead, keepAlive, leaderRow, leads, questionRows, stranger } from './siblings.ts';
+import { ALICE, ALLOW, AWAY, answer, DENY, failure } from './portal.ts';
+import { asks, dead, keepAlive, leaderRow, leads, PORTAL, questionRows, stranger } from './siblings.ts';
 
 /** The portal as the leader sees it: calls come in, and are answered when the test says so. */
-class Calls implements Pick<PortalCalls, 'checkPolicy'> {
-  readonly asked: { user: string; budget: number; settle: (result: PortalResult) => void }[] = [];
+class Calls implements Pick<PortalCalls, 'checkPolicy' | 'isConnected'> {
+  isConnected = false;
+  readonly asked: {
+    user: string;
+    budget: number;
+    settle: (result: PortalResult) => void;
+    fail: (error: unknown) => void;
+  }[] = [];
   #came: () => void = () => {};
 
   checkPolicy({ username }: Request, budget: number): Promise<PortalResult> {
-    const { promise, resolve } = Promise.withResolvers<PortalResult>();
-    this.asked.push({ user: username, budget, settle: resolve });
+    const { promise, resolve, reject } = Promise.withResolvers<PortalResult>();
+    this.asked.push({ user: username, budget, settle: resolve, fail: reject });
     this.#came();
     return promise;
   }
@@ -44,7 +53,7 @@ async function leading(t: TestContext, alive = true) {
   const path = join(scratch(t), 'state.db');
   const state: State = await openState(path);
   const calls = new Calls();
-  const term = await state.step(takeLead);
+  const term = await state.step((tx) => takeLead(tx, PORTAL));
   if (alive) keepAlive(state);
   const sibling = stranger(t);
   const leave = { when: (_idle: number): boolean => false };
@@ -76,6 +85,22 @@ async function leading(t: TestContext, alive = true) {
 }
 
 const users = (count: number): string[] => Array.from({ length: count }, (_, i) => `user-${i}`);
+
+/** A monotonic clock that the test sets forward, in seconds. */
+function forward(t: TestContext): { ahead: number } {
+  const clock = { ahead: 0 };
+  const real = process.hrtime;
+  const moved = (): [number, number] => {
+    const [seconds, nanoseconds] = real();
+    return [seconds + clock.ahead, nanoseconds];
+  };
+  t.mock.property(
+    process,
+    'hrtime',
+    Object.assign(moved, { bigint: () => real.bigint() + BigInt(clock.ahead) * 1_000_000_000n }),
+  );
+  return clock;
+}
 
 /** Whether it has ended `by` then. That it has not is looked at for a moment only, that it has for as long as it may take. */
 async function ended(serving: Promise<unknown>, by: number): Promise<boolean> {
@@ -176,9 +201,38 @@ describe('a leader', () => {
     assert.notEqual((await rows()).at(-1)?.answer, null);
   });
 
-  test('does not ask where nobody could use the answer any more, and says why', async (t) => {
-    const { server, state, calls, rows, leave, sibling } = await leading(t);
+  test('neither asks nor keeps what nobody could use any more', async (t) => {
+    const { server, state, calls, rows, leave, sibling, ask } = await leading(t);
     await state.step((tx) => asks(tx, sibling.pid, { request: JSON.stringify(ALICE), until: 0 }));
+    await state.step((tx) => asks(tx, dead(), { request: JSON.stringify(ALICE) }));
+    const [living] = await ask('bob');
+    leave.when = () => true;
+    const serving = server.serve();
+    await calls.came(1);
+    calls.settle();
+    await serving;
+    assert.deepEqual(
+      calls.asked.map(({ user }) => user),
+      ['bob'],
+    );
+    assert.deepEqual(
+      (await rows()).map(({ number }) => number),
+      [living?.number],
+    );
+  });
+
+  test('does not ask what has come too late just now, and says why', async (t) => {
+    const { server, state, calls, rows, leave, sibling } = await leading(t);
+    const clock = forward(t);
+    await state.step((tx) => asks(tx, sibling.pid, { request: JSON.stringify(ALICE), until: 60_000 }));
+    // It is taken in time, and the machine does not come to ask for it.
+    const step = state.step.bind(state);
+    const slow = async <T>(work: (tx: Transaction) => T): Promise<T> => {
+      const result = await step(work);
+      clock.ahead = 61;
+      return result;
+    };
+    Object.assign(state, { step: slow });
     leave.when = () => true;
     await server.serve();
     assert.equal(calls.asked.length, 0);
@@ -220,13 +274,7 @@ describe('a leader', () => {
 
   test('is told how long nobody has asked: from the last answer on, however long that took', async (t) => {
     const { server, ask, calls, leave } = await leading(t);
-    const clock = { ahead: 0 };
-    const real = process.hrtime;
-    const moved = (): [number, number] => {
-      const [seconds, nanoseconds] = real();
-      return [seconds + clock.ahead, nanoseconds];
-    };
-    t.mock.property(process, 'hrtime', Object.assign(moved, { bigint: real.bigint }) as NodeJS.HRTime);
+    const clock = forward(t);
     const idle: number[] = [];
     await ask('alice');
     const serving = server.serve();
@@ -248,9 +296,8 @@ describe('a leader', () => {
 
 describe('a leader that the portal fails', () => {
   test('takes no more, waits for what is on its way, and gives the lead back', async (t) => {
-    const { server, ask, calls, leave, leader, rows } = await leading(t);
+    const { server, ask, calls, leader, rows } = await leading(t);
     await ask(...users(20));
-    leave.when = (idle) => idle === Number.POSITIVE_INFINITY;
     const serving = server.serve();
     await calls.came(8);
     calls.asked[3]?.settle(AWAY);
@@ -301,14 +348,162 @@ describe('a leader that the portal fails', () => {
     await serving;
   });
 
+  for (const code of [
+    'UNAVAILABLE',
+    'DEADLINE_EXCEEDED',
+    'INTERNAL',
+    'UNAUTHENTICATED',
+    'LOCAL',
+    'RESOURCE_EXHAUSTED',
+  ]) {
+    for (const counts of ['unreached', 'provokable', 'no'] as const) {
+      if (code === 'DEADLINE_EXCEEDED' && counts === 'no') continue;
+      test(`is one that was told ${code} (${counts}), and that one is told it`, async (t) => {
+        const { server, ask, calls, rows, leader } = await leading(t);
+        await ask(...users(9));
+        const serving = server.serve();
+        await calls.came(8);
+        calls.settle(() => failure(counts, code));
+        await serving;
+        assert.equal(calls.asked.length, 8);
+        const answers = (await rows()).map((row) => JSON.parse(row.answer ?? 'null'));
+        assert.deepEqual(answers, [...Array(8).fill(failure(counts, code)), null]);
+        assert.equal((await leader()).pid, 0);
+      });
+    }
+  }
+
+  for (const counts of ['unreached', 'provokable'] as const) {
+    test(`over a connection that stood says nothing by a silence (${counts}): the next one asks again`, async (t) => {
+      const { server, ask, calls, rows, leader, state, leave } = await leading(t);
+      await ask(...users(2));
+      const serving = server.serve();
+      await calls.came(2);
+      calls.isConnected = true;
+      await ask('later', 'latest');
+      rouse();
+      await calls.came(4);
+      // These two were sent before there was a connection, those over it.
+      calls.asked[0]?.settle(failure(counts, 'DEADLINE_EXCEEDED'));
+      calls.asked[2]?.settle(failure(counts, 'DEADLINE_EXCEEDED'));
+      calls.asked[3]?.settle(ALLOW);
+      calls.asked[1]?.settle(ALLOW);
+      leave.when = () => true;
+      await serving;
+      assert.deepEqual(
+        (await rows()).map(({ taken, answer: text }) => [taken, JSON.parse(text ?? 'null')]),
+        [
+          [1, failure(counts, 'DEADLINE_EXCEEDED')],
+          [1, ALLOW],
+          [0, null],
+          [1, ALLOW],
+        ],
+      );
+      assert.equal((await leader()).pid, 0);
+      await state.step((tx) => {
+        takeLead(tx, PORTAL);
+        assert.deepEqual(
+          takeQuestions(tx, 2, 9).map(({ request }) => JSON.parse(request).username),
+          ['later'],
+        );
+      });
+    });
+  }
+
+  test('asks again itself where only this machine was too slow, over a connection that stood', async (t) => {
+    const { server, ask, calls, rows, leave } = await leading(t);
+    calls.isConnected = true;
+    await ask('alice');
+    const serving = server.serve();
+    await calls.came(1);
+    calls.asked[0]?.settle(failure('no', 'DEADLINE_EXCEEDED'));
+    await calls.came(2);
+    leave.when = () => true;
+    calls.asked[1]?.settle(DENY);
+    await serving;
+    assert.deepEqual(JSON.parse((await rows())[0]?.answer ?? ''), DENY);
+  });
+
+  test('by an error of our own is one, too', async (t) => {
+    const { server, ask, calls, rows, leader } = await leading(t);
+    await ask('alice');
+    const serving = server.serve();
+    await calls.came(1);
+    calls.asked[0]?.fail(new Error('a bug'));
+    await serving;
+    assert.partialDeepStrictEqual(JSON.parse((await rows())[0]?.answer ?? ''), {
+      failure: { code: 'LOCAL', counts: 'no', detail: 'Error: a bug' },
+    });
+    assert.equal((await leader()).pid, 0);
+  });
+
+  test('goes at once when it is retired with nothing on its way', async (t) => {
+    const { server, calls, leader } = await leading(t);
+    const serving = server.serve();
+    assert.equal(await ended(serving, A_MOMENT), false);
+    server.retire();
+    await serving;
+    assert.equal(calls.asked.length, 0);
+    assert.equal((await leader()).pid, 0);
+  });
+
   test('takes nothing when it was retired before it began', async (t) => {
-    const { server, ask, calls, leave, leader } = await leading(t);
+    const { server, ask, calls, leader } = await leading(t);
     await ask('alice');
     server.retire();
-    leave.when = (idle) => idle === Number.POSITIVE_INFINITY;
     await server.serve();
     assert.equal(calls.asked.length, 0);
     assert.equal((await leader()).pid, 0);
+  });
+});
+
+describe('the priority of a leader', () => {
+  /** What it was last set to; null for never. */
+  const priority = (t: TestContext) => {
+    const now: { is: number | null } = { is: null };
+    t.mock.method(os, 'setPriority', (value: number) => {
+      now.is = value;
+    });
+    return now;
+  };
+
+  test('is raised while something is asked, and given back with the last answer', async (t) => {
+    const { server, ask, calls, leave } = await leading(t);
+    const now = priority(t);
+    const usual = os.getPriority();
+    const serving = server.serve();
+    await ask('alice', 'bob');
+    rouse();
+    await calls.came(2);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(now.is, Math.min(usual, -15));
+    calls.asked[0]?.settle(ALLOW);
+    assert.equal(await ended(serving, A_MOMENT), false);
+    assert.equal(now.is, Math.min(usual, -15), 'one is still on its way');
+    calls.asked[1]?.settle(ALLOW);
+    assert.equal(await ended(serving, A_MOMENT), false);
+    assert.equal(now.is, usual);
+    leave.when = () => true;
+    rouse();
+    await serving;
+  });
+
+  test('is given back also when it loses the lead, or the state, with calls on their way', async (t) => {
+    for (const lose of [
+      (tx: Transaction) => tx.write('UPDATE leader SET term = term + 1'),
+      (tx: Transaction) => tx.write('DROP TABLE question'),
+    ]) {
+      const { server, state, ask, calls } = await leading(t);
+      const now = priority(t);
+      await ask('alice');
+      const serving = server.serve().catch((error: unknown) => assert.ok(error instanceof StateUnusable));
+      await calls.came(1);
+      await state.step(lose);
+      rouse();
+      await serving;
+      assert.equal(now.is, os.getPriority());
+      t.mock.restoreAll();
+    }
   });
 });
 
@@ -352,15 +547,19 @@ describe('a leader that no longer is', () => {
   });
 
   test('because nothing can be written, leaves those that wait to themselves', async (t) => {
-    const { server, path, ask, calls, state } = await leading(t, false);
+    const { server, path, ask, calls, state, rows } = await leading(t, false);
     await ask('alice');
     const holder = new Database(path);
     holder.exec('BEGIN IMMEDIATE');
-    await server.serve();
+    await assert.rejects(server.serve(), StateUnusable);
     holder.exec('ROLLBACK');
     holder.close();
     assert.equal(calls.asked.length, 0);
     assert.notEqual(state.unrecorded, null);
+    assert.deepEqual(
+      (await rows()).map(({ taken, answer: text }) => [taken, text]),
+      [[0, null]],
+    );
   });
 });
 

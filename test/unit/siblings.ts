@@ -31,24 +31,35 @@ export function dead(): number {
   return spawnSync('true').pid;
 }
 
+/** Which portal is asked, as all in these tests agree on. */
+export const PORTAL = 'the portal';
+
 export interface LeaderRow {
   readonly term: number;
   readonly pid: number;
+  readonly portal: string;
   readonly wall: number;
   readonly boot: string;
   readonly mono: number;
 }
 
 export function leaderRow(tx: Transaction): LeaderRow {
-  const row = tx.row<LeaderRow>('SELECT term, pid, wall, boot, mono FROM leader');
+  const row = tx.row<LeaderRow>('SELECT term, pid, portal, wall, boot, mono FROM leader');
   if (row === undefined) throw new Error('there is no row of the leader');
   return row;
 }
 
 /** As though that process led since now. */
-export function leads(tx: Transaction, pid: number): void {
+export function leads(tx: Transaction, pid: number, portal = PORTAL): void {
   const { wall, boot, mono } = tx.now;
-  tx.write('UPDATE leader SET term = term + 1, pid = ?, wall = ?, boot = ?, mono = ?', pid, wall, boot, mono);
+  tx.write(
+    'UPDATE leader SET term = term + 1, pid = ?, portal = ?, wall = ?, boot = ?, mono = ?',
+    pid,
+    portal,
+    wall,
+    boot,
+    mono,
+  );
 }
 
 interface Asked {

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
+import type { PortalResult } from '../../src/policy/types.ts';
 import { waitForAnswer } from '../../src/policy/wait.ts';
 import type { WaitLimits } from '../../src/policy/way.ts';
 import { milliseconds } from '../../src/state/clock.ts';
@@ -11,7 +12,7 @@ import type { State } from '../../src/state/state.ts';
 import { wake } from '../../src/state/wake.ts';
 import { openState, scratch } from './fixture.ts';
 import { ALLOW, AWAY } from './portal.ts';
-import { asks, keepAlive, leads, stranger } from './siblings.ts';
+import { asks, keepAlive, leads, PORTAL, questionRows, stranger } from './siblings.ts';
 
 const HOUR = 3_600_000;
 
@@ -32,6 +33,24 @@ const limits = (takenBy: number, answeredBy: number): WaitLimits => ({
   answeredBy: milliseconds() + answeredBy,
 });
 
+/** @param takenBy of the way, where it is another than the limit: one who found no place looks again sooner. */
+const waits = (
+  state: State,
+  question: Question,
+  waitLimits: WaitLimits,
+  { takenBy = waitLimits.takenBy, portal = PORTAL } = {},
+) =>
+  waitForAnswer(
+    state,
+    { kind: 'wait', question, leader: { term: 1, pid: process.pid }, takenBy },
+    { portal: () => portal, waitLimits },
+  );
+
+/** By then no answer is waited for any more, and that is nobody's fault but this machine's. */
+function assertOutOfTime(result: PortalResult | null): void {
+  assert.partialDeepStrictEqual(result, { failure: { code: 'DEADLINE_EXCEEDED', counts: 'no' } });
+}
+
 const answers = (state: State, question: Question, text: string) =>
   state.step((tx) => answer(tx, question, text));
 
@@ -42,7 +61,7 @@ describe('who waits for an answer', () => {
   ] as const) {
     test(`has ${what} as soon as it is there and it is woken`, async (t) => {
       const { state, question } = await waiting(t);
-      const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+      const heard = waits(state, question, limits(HOUR, HOUR));
       await answers(state, question, JSON.stringify(result));
       wake(process.pid);
       assert.deepEqual(await heard, result);
@@ -51,23 +70,23 @@ describe('who waits for an answer', () => {
 
   test('has it also when nobody wakes it, and when it was there before', async (t) => {
     const { state, question } = await waiting(t);
-    const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+    const heard = waits(state, question, limits(HOUR, HOUR));
     await answers(state, question, JSON.stringify(ALLOW));
     assert.deepEqual(await heard, ALLOW);
-    assert.deepEqual(await waitForAnswer(state, question, limits(HOUR, HOUR)), ALLOW);
-    assert.deepEqual(await waitForAnswer(state, question, limits(-1, -1)), ALLOW, 'however late');
+    assert.deepEqual(await waits(state, question, limits(HOUR, HOUR)), ALLOW);
+    assert.deepEqual(await waits(state, question, limits(-1, -1)), ALLOW, 'however late');
   });
 
   test('has it although its leader has gone since', async (t) => {
     const { state, leader, question } = await waiting(t);
     await answers(state, question, JSON.stringify(ALLOW));
     await leader.kill();
-    assert.deepEqual(await waitForAnswer(state, question, limits(HOUR, HOUR)), ALLOW);
+    assert.deepEqual(await waits(state, question, limits(HOUR, HOUR)), ALLOW);
   });
 
   test('takes no notice of signals that tell nothing', async (t) => {
     const { state, question } = await waiting(t);
-    const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+    const heard = waits(state, question, limits(HOUR, HOUR));
     for (let n = 0; n < 50; n++) {
       wake(process.pid);
       await new Promise((resolve) => setImmediate(resolve));
@@ -79,7 +98,7 @@ describe('who waits for an answer', () => {
   test('waits no longer once its leader has died', async (t) => {
     for (const taken of [0, 1]) {
       const { state, leader, question } = await waiting(t, taken);
-      const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+      const heard = waits(state, question, limits(HOUR, HOUR));
       await leader.kill();
       assert.equal(await heard, null);
     }
@@ -87,7 +106,7 @@ describe('who waits for an answer', () => {
 
   test('nor once it has given the lead back', async (t) => {
     const { state, question } = await waiting(t);
-    const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+    const heard = waits(state, question, limits(HOUR, HOUR));
     await state.step((tx) => tx.write('UPDATE leader SET pid = 0'));
     assert.equal(await heard, null);
   });
@@ -101,12 +120,12 @@ describe('who waits for an answer', () => {
       tx.write('UPDATE leader SET mono = mono - 1_900, wall = wall - 1_900');
       return asks(tx, process.pid, { taken: 1 });
     });
-    assert.equal(await waitForAnswer(state, question, limits(HOUR, HOUR)), null);
+    assert.equal(await waits(state, question, limits(HOUR, HOUR)), null);
   });
 
   test('nor once its question is no longer known', async (t) => {
     const { state, question } = await waiting(t);
-    const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+    const heard = waits(state, question, limits(HOUR, HOUR));
     await state.step((tx) => withdraw(tx, question));
     assert.equal(await heard, null);
   });
@@ -114,27 +133,45 @@ describe('who waits for an answer', () => {
   test('until it is taken waits for the first limit, and then for the second', async (t) => {
     const open = await waiting(t);
     const first = limits(300, HOUR);
-    assert.equal(await waitForAnswer(open.state, open.question, first), null);
+    assert.equal(await waits(open.state, open.question, first), null);
     assert.ok(milliseconds() >= first.takenBy);
     const taken = await waiting(t, 1);
     const second = limits(1, 300);
-    assert.equal(await waitForAnswer(taken.state, taken.question, second), null);
+    assertOutOfTime(await waits(taken.state, taken.question, second));
     assert.ok(milliseconds() >= second.answeredBy);
   });
 
-  test('waits for the second where the first had passed when it began: there is no room beside the leader', async (t) => {
+  test('looks again by the moment that it was given: a place beside the leader may be free by then', async (t) => {
     const { state, question } = await waiting(t);
-    const late = limits(-1, 300);
-    assert.equal(await waitForAnswer(state, question, late), null);
-    assert.ok(milliseconds() >= late.answeredBy);
+    const takenBy = milliseconds() + 300;
+    assert.equal(await waits(state, question, limits(-1, HOUR), { takenBy }), null);
+    assert.ok(milliseconds() >= takenBy);
+  });
+
+  test('has a failure when nobody has answered by the end, whatever has become of its question', async (t) => {
+    for (const taken of [0, 1]) {
+      const { state, question, leader } = await waiting(t, taken);
+      assertOutOfTime(await waits(state, question, limits(-2, -1)));
+      await leader.kill();
+      assertOutOfTime(await waits(state, question, limits(-2, -1)));
+      await state.step((tx) => withdraw(tx, question));
+      assertOutOfTime(await waits(state, question, limits(-2, -1)));
+    }
+  });
+
+  test('waits for no leader that asks another portal, or this one in another way', async (t) => {
+    for (const taken of [0, 1]) {
+      const { state, question } = await waiting(t, taken);
+      assert.equal(await waits(state, question, limits(HOUR, HOUR), { portal: 'since changed' }), null);
+    }
   });
 
   for (const text of ['{}', 'null', '{"answer":{"allowed":true}}', '{"answer":true}', '"allowed"']) {
     test(`is told nothing by ${text}`, async (t) => {
       const { state, question } = await waiting(t);
       await answers(state, question, text);
-      const heard = await waitForAnswer(state, question, limits(HOUR, HOUR));
-      assert.equal('answer' in (heard ?? {}), false);
+      assert.equal(await waits(state, question, limits(HOUR, HOUR)), null);
+      assert.deepEqual(await state.step(questionRows), [], 'and nobody is told it again');
     });
   }
 
@@ -145,12 +182,12 @@ describe('who waits for an answer', () => {
       asks(tx, process.pid, { answer: JSON.stringify(ALLOW) });
       tx.write('UPDATE question SET pid = ?, answer = ? WHERE number = ?', leader.pid, '{}', question.number);
     });
-    assert.equal(await waitForAnswer(state, question, limits(HOUR, HOUR)), null);
+    assert.equal(await waits(state, question, limits(HOUR, HOUR)), null);
   });
 
   test('goes on without where the state cannot be read any more', async (t) => {
     const { state, path, question } = await waiting(t);
-    const heard = waitForAnswer(state, question, limits(HOUR, HOUR));
+    const heard = waits(state, question, limits(HOUR, HOUR));
     const db = new Database(path);
     db.exec('DROP TABLE question');
     db.close();

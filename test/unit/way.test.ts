@@ -1,16 +1,31 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, type TestContext, test } from 'node:test';
-import { ALONE, leaveWay, type MayLead, type WaitLimits, wayToPortal } from '../../src/policy/way.ts';
+import {
+  ALONE,
+  leaveWay,
+  type MayLead,
+  type WaitLimits,
+  type WayMeans,
+  wayToPortal,
+} from '../../src/policy/way.ts';
 import type { Instant } from '../../src/resilience/instant.ts';
 import { SILENT_MS } from '../../src/state/leader.ts';
 import { answer, type Question, takeQuestions } from '../../src/state/questions.ts';
 import { nextInSequence } from '../../src/state/sequence.ts';
 import { at, ledger } from './fixture.ts';
 import { ALICE } from './portal.ts';
-import { asks, dead, leaderRow, leads, questionRows, stranger } from './siblings.ts';
+import { asks, dead, leaderRow, leads, PORTAL, questionRows, stranger } from './siblings.ts';
 
 const LIMITS: WaitLimits = { takenBy: at(1_000).mono, answeredBy: at(1_500).mono };
+
+const means = (mayLead: MayLead, rest: Partial<WayMeans> = {}): WayMeans => ({
+  portal: () => PORTAL,
+  waitLimits: LIMITS,
+  mayLead,
+  expectsSiblings: false,
+  ...rest,
+});
 
 async function state(t: TestContext) {
   const on = await ledger(t);
@@ -18,8 +33,8 @@ async function state(t: TestContext) {
     now: Instant,
     waiting: Question | null = null,
     mayLead: MayLead = 'afterwards',
-    limits = LIMITS,
-  ) => on(now, (tx) => wayToPortal(tx, nextInSequence(tx) ?? 0, ALICE, waiting, limits, mayLead));
+    rest: Partial<WayMeans> = {},
+  ) => on(now, (tx) => wayToPortal(tx, nextInSequence(tx) ?? 0, ALICE, waiting, means(mayLead, rest)));
   return { on, way, questions: () => on(at(0), questionRows) };
 }
 
@@ -53,10 +68,46 @@ describe('a process that comes first', () => {
     assert.deepEqual(way(at(SILENT_MS)), { kind: 'lead', term: 4 });
   });
 
+  test('leads in the place of one that asks another portal, whoever waits for that', async (t) => {
+    const { way, on, questions } = await state(t);
+    const { pid } = stranger(t);
+    for (const waited of [null, { number: 1, pid: process.pid }]) {
+      on(at(0), (tx) => {
+        leads(tx, pid, 'another portal');
+        asks(tx, pid);
+      });
+      assert.equal(way(at(1), waited).kind, 'lead');
+      assert.partialDeepStrictEqual(on(at(1), leaderRow), { pid: process.pid, portal: PORTAL });
+      assert.deepEqual(questions(), []);
+    }
+  });
+
+  test('goes alone beside one that asks another portal, where it may not lead', async (t) => {
+    const { way, on, questions } = await state(t);
+    const { pid } = stranger(t);
+    on(at(0), (tx) => {
+      leads(tx, pid, 'another portal');
+      asks(tx, pid);
+    });
+    assert.deepEqual(way(at(1), null, 'no'), ALONE);
+    assert.equal(questions().length, 1);
+    assert.partialDeepStrictEqual(on(at(1), leaderRow), { pid, portal: 'another portal' });
+  });
+
+  test('looks which portal is asked by now, not which it was at first', async (t) => {
+    const { way, on } = await state(t);
+    on(at(0), (tx) => leads(tx, stranger(t).pid));
+    const names = [PORTAL, 'since changed'];
+    const portal = (): string => names.shift() ?? '';
+    assert.equal(way(at(1), null, 'afterwards', { portal }).kind, 'wait');
+    assert.equal(way(at(1), null, 'afterwards', { portal }).kind, 'lead');
+  });
+
   test('clears away what nobody needs any more when it takes the lead', async (t) => {
     const { way, on, questions } = await state(t);
     const { pid } = stranger(t);
     on(at(0), (tx) => {
+      leads(tx, 0);
       asks(tx, pid, { until: 10 });
       asks(tx, pid, { until: 11 });
     });
@@ -140,9 +191,29 @@ describe('a process that has waited', () => {
     on(at(0), (tx) => {
       for (let n = 0; n < bound; n++) asks(tx, process.ppid, { taken: -1 });
     });
-    assert.deepEqual(waitingOf(way(at(1_000), question)), question);
+    assert.partialDeepStrictEqual(way(at(1_000), question), { kind: 'wait', question });
     on(at(0), (tx) => tx.write('DELETE FROM question WHERE number = (SELECT max(number) FROM question)'));
     assert.deepEqual(way(at(1_000), question), { kind: 'alone', question });
+  });
+
+  test('for which there was no place looks for one again each second, and at the end', async (t) => {
+    const { way, on, question } = await waiting(t);
+    on(at(0), (tx) => {
+      for (let n = 0; n < 4 * availableParallelism(); n++) asks(tx, process.ppid, { taken: -1 });
+    });
+    const takenBy = (now: number, waited: Question | null, answeredBy: number): number => {
+      const limits = { takenBy: LIMITS.takenBy, answeredBy: at(answeredBy).mono };
+      // As silent as it was before: it leads all the same.
+      on(at(now), (tx) => tx.write('UPDATE leader SET mono = ?, wall = ?', tx.now.mono, tx.now.wall));
+      const chosen = way(at(now), waited, 'afterwards', { waitLimits: limits });
+      if (chosen.kind !== 'wait') assert.fail(`it goes ${chosen.kind}`);
+      return chosen.takenBy - at(0).mono;
+    };
+    assert.equal(takenBy(999, question, 9_000), 1_000, 'in time it has the limit');
+    assert.equal(takenBy(1_000, question, 9_000), 2_000);
+    assert.equal(takenBy(1_700, question, 9_000), 2_700);
+    assert.equal(takenBy(8_500, question, 9_000), 9_000);
+    assert.equal(takenBy(1_000, question, 1_500), 1_500);
   });
 
   test('does not go alone when its answer is there', async (t) => {
@@ -161,8 +232,8 @@ describe('a process that has its answer', () => {
         leads(tx, leader.pid);
         const question = asks(tx, process.pid);
         const other = asks(tx, leader.pid);
-        const way = { kind, question, leader: { term: 1, pid: leader.pid } };
-        assert.deepEqual(leaveWay(tx, way, 'afterwards'), { leads: null, wakes: null });
+        const way = { kind, question, leader: { term: 1, pid: leader.pid }, takenBy: LIMITS.takenBy };
+        assert.deepEqual(leaveWay(tx, way, means('afterwards')), { leads: null, wakes: null });
         assert.deepEqual(
           questionRows(tx).map(({ number }) => number),
           [other.number],
@@ -179,7 +250,7 @@ describe('a process that has its answer', () => {
     on(at(0), (tx) => {
       leads(tx, pid);
       asks(tx, pid);
-      assert.deepEqual(leaveWay(tx, ALONE, 'afterwards'), { leads: null, wakes: null });
+      assert.deepEqual(leaveWay(tx, ALONE, means('afterwards')), { leads: null, wakes: null });
       assert.equal(questionRows(tx).length, 1);
       assert.equal(leaderRow(tx).pid, pid);
     });
@@ -193,7 +264,7 @@ describe('a process that has its answer', () => {
         asks(tx, dead());
         asks(tx, process.ppid, { answer: '{}' });
         asks(tx, process.ppid, { taken: -1 });
-        assert.deepEqual(leaveWay(tx, led, mayLead), { leads: null, wakes: null });
+        assert.deepEqual(leaveWay(tx, led, means(mayLead)), { leads: null, wakes: null });
         assert.equal(leaderRow(tx).pid, 0);
       });
     }
@@ -205,9 +276,25 @@ describe('a process that has its answer', () => {
     const led = way(at(0));
     on(at(0), (tx) => {
       asks(tx, pid, { taken: 1 });
-      assert.deepEqual(leaveWay(tx, led, 'afterwards'), { leads: 1, wakes: null });
+      assert.deepEqual(leaveWay(tx, led, means('afterwards')), { leads: 1, wakes: null });
       assert.partialDeepStrictEqual(leaderRow(tx), { term: 1, pid: process.pid });
     });
+  });
+
+  test('goes on leading although nobody waits yet, where others are to be expected and it can', async (t) => {
+    const { on, way } = await state(t);
+    for (const [mayLead, goesOn] of [
+      ['afterwards', true],
+      ['meanwhile', false],
+    ] as const) {
+      const led = way(at(0));
+      on(at(0), (tx) => {
+        const left = leaveWay(tx, led, means(mayLead, { expectsSiblings: true }));
+        const { term, pid } = leaderRow(tx);
+        assert.deepEqual(left, { leads: goesOn ? term : null, wakes: null });
+        assert.equal(pid, goesOn ? process.pid : 0);
+      });
+    }
   });
 
   test('wakes the next one where it cannot', async (t) => {
@@ -218,7 +305,7 @@ describe('a process that has its answer', () => {
       asks(tx, dead());
       asks(tx, first.pid, { taken: 1 });
       asks(tx, second.pid);
-      assert.deepEqual(leaveWay(tx, led, 'meanwhile'), { leads: null, wakes: first.pid });
+      assert.deepEqual(leaveWay(tx, led, means('meanwhile')), { leads: null, wakes: first.pid });
       assert.equal(leaderRow(tx).pid, 0);
     });
   });
@@ -229,8 +316,14 @@ describe('a process that has its answer', () => {
     const led = way(at(0));
     on(at(0), (tx) => {
       leads(tx, pid);
-      leaveWay(tx, led, 'meanwhile');
-      assert.equal(leaderRow(tx).pid, pid);
+      asks(tx, pid);
+      for (const expectsSiblings of [false, true]) {
+        for (const mayLead of ['meanwhile', 'afterwards'] as const) {
+          const left = leaveWay(tx, led, means(mayLead, { expectsSiblings }));
+          assert.deepEqual(left, { leads: null, wakes: null });
+          assert.equal(leaderRow(tx).pid, pid);
+        }
+      }
     });
   });
 });
