@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { Script } from 'node:vm';
 import { type Agent, CONNECT, LAUNCHER } from './agent.ts';
 import { withPortal } from './fixture.ts';
 
@@ -56,4 +57,29 @@ describe('a program of which a power cut has left only a part', () => {
       });
     }
   }
+
+  test('lets nobody in by as much of boot.cjs as still is a program', async () => {
+    await using agent = await fixture.install();
+    const { launcher, chunk } = copyOf(agent);
+    const boot = chunk('boot.cjs');
+    const whole = readFileSync(boot, 'latin1');
+    const lengths = Array.from({ length: whole.length - 1 }, (_, i) => i + 1).filter((length) => {
+      try {
+        new Script(`(function () {${whole.slice(0, length)}\n})`);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    // Where it ends within a comment, each length does what its neighbours do.
+    const tried = lengths.filter(
+      (length, i) => length !== (lengths[i - 1] ?? 0) + 1 || length !== (lengths[i + 1] ?? 0) - 1,
+    );
+    assert.ok(tried.length > 0);
+    for (const length of tried) {
+      writeFileSync(boot, whole.slice(0, length), 'latin1');
+      const run = await agent.hook({ ...CONNECT, USERNAME: 'denied' }, [launcher]);
+      assert.notEqual(run.code, 0, `with the first ${length} bytes`);
+    }
+  });
 });
