@@ -57,7 +57,8 @@ describe('the launcher', () => {
     for (const folder of ['bin', 'dist', 'node_modules/.bin'])
       mkdirSync(join(home, folder), { recursive: true });
     copyFileSync(LAUNCHER, join(home, 'bin', 'ocagent-hook'));
-    writeFileSync(join(home, 'dist', 'boot.cjs'), '');
+    // Nothing but that it is there: the stand-in does not read it.
+    writeFileSync(join(home, 'dist', 'boot.cjs'), '\n');
     const node = join(home, 'node_modules/.bin/node');
     writeFileSync(node, `#!/bin/sh\n${script}\n`);
     chmodSync(node, 0o755);
@@ -171,6 +172,54 @@ describe('the launcher', () => {
       await written;
       seen.close();
     }
+  });
+
+  for (const [name, code] of [
+    ['ocagent=0', 0],
+    ['ocagent=1', 1],
+    ['ocagent=64', 0],
+    ['ocagent=65', 1],
+    // Nothing that a process could be called by any other way is an answer.
+    ['ocagent=', 9],
+    ['ocagent=2', 9],
+    ['ocagent=5', 9],
+    ['ocagent=00', 9],
+    ['ocagent=0x', 9],
+    ['ocagent=10', 9],
+    ['ocagent=66', 9],
+    ['ocagent=*', 9],
+    ['ocagent=[0]', 9],
+    ['ocagent', 9],
+    ['xocagent=0', 9],
+    ['0', 9],
+    ['node', 9],
+  ] as const) {
+    test(`is told that it may look, and ${code === 9 ? 'waits on for one that is called' : 'believes'} ${name}`, async () => {
+      await using agent = await fixture.install();
+      const launcher = over(
+        agent,
+        `[ -n "$OCAGENT_LAUNCHER" ] || exit 0
+         [ "$OCAGENT_LAUNCHER" = "$PPID" ] || exit 8
+         printf '%s' "$NAME" >/proc/$$/comm
+         for i in 1 2 3 4 5 6 7 8 9 10; do kill -USR1 "$PPID" || break; sleep 0.03; done 2>/dev/null
+         exit 9`,
+      );
+      const run = await agent.hook({ ...CONNECT, USERNAME: 'alice', NAME: name }, [launcher]);
+      assert.equal(run.code, code, run.stderr);
+      assert.equal(run.signal, null);
+    });
+  }
+
+  test('looks at nobody’s name where it is not a connect', async () => {
+    await using agent = await fixture.install();
+    const launcher = over(
+      agent,
+      `printf ocagent=0 >/proc/$$/comm
+       kill -USR1 "$PPID"
+       exit 1`,
+    );
+    const run = await agent.hook({ ...DISCONNECT, USERNAME: 'alice' }, [launcher]);
+    assert.notEqual(run.code, 0);
   });
 
   test('lets a decision stand though no process can be made any more for a drain', async (t) => {
