@@ -147,7 +147,7 @@ export class Server {
     if ('answer' in result) this.#width = Math.min(WIDEST, this.#width * 2);
     // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
     else if (!isOurSlowness(result.failure)) this.#retires = true;
-    // A connection that stood may have died without a word, and then nobody is to blame but it: a second one will show.
+    // A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show.
     const again = isWithoutAnswer(result) && hadConnection && question.again === 0;
     this.#answered = [...this.#answered, { question, result: again ? null : result }];
     rouse();
@@ -162,7 +162,7 @@ export class Server {
 }
 
 function isWithoutAnswer(result: PortalResult): boolean {
-  return 'failure' in result && result.failure.code === 'DEADLINE_EXCEEDED' && !isOurSlowness(result.failure);
+  return 'failure' in result && result.failure.code === 'DEADLINE_EXCEEDED';
 }
 
 /** A failure that tells of this machine alone, which was too busy to run the call. */

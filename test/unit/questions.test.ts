@@ -33,6 +33,7 @@ describe('a question', () => {
           until: at(1_001).mono,
           request: '{"a":"\\u0000"}',
           taken: 0,
+          again: 0,
           answer: null,
         },
       ]);
@@ -93,7 +94,7 @@ describe('the leader', () => {
     on(at(0), (tx) => {
       const { number } = asks(tx, pid, { request: '{"username":"alice"}', until: 1_234 });
       assert.deepEqual(takeQuestions(tx, 1, 1), [
-        { number, pid, request: '{"username":"alice"}', until: at(1_234).mono },
+        { number, pid, request: '{"username":"alice"}', until: at(1_234).mono, again: 0 },
       ]);
     });
   });

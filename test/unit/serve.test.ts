@@ -424,6 +424,20 @@ describe('a leader that the portal fails', () => {
     assert.deepEqual(JSON.parse((await rows())[0]?.answer ?? ''), DENY);
   });
 
+  test('asks again once, and passes on a second silence', async (t) => {
+    const { server, ask, calls, rows, leave } = await leading(t);
+    calls.isConnected = true;
+    await ask('alice');
+    const serving = server.serve();
+    await calls.came(1);
+    calls.asked[0]?.settle(failure('no', 'DEADLINE_EXCEEDED'));
+    await calls.came(2);
+    leave.when = () => true;
+    calls.asked[1]?.settle(failure('no', 'DEADLINE_EXCEEDED'));
+    await serving;
+    assert.deepEqual(JSON.parse((await rows())[0]?.answer ?? ''), failure('no', 'DEADLINE_EXCEEDED'));
+  });
+
   test('by an error of our own is one, too', async (t) => {
     const { server, ask, calls, rows, leader } = await leading(t);
     await ask('alice');
