@@ -103,7 +103,8 @@ const hash = createHash('sha256');
 for (const name of Object.keys(CHUNKS)) hash.update(readFileSync(join(staging, `${name}.cjs`)));
 const buildId = hash.digest('hex').slice(0, 12);
 const boot = readFileSync(join(root, 'src/boot.cjs'), 'utf8').replace('@BUILD_ID@', buildId);
-writeFileSync(join(staging, 'boot.cjs'), boot);
+// One block, so that no beginning of it is a program: what a power cut may leave of it would end with 0, and let everybody in.
+writeFileSync(join(staging, 'boot.cjs'), `{\n${boot}}\n`);
 await makeCodeCache(staging, buildId, join(root, 'build', 'code-cache'));
 
 const old = join(root, 'build', 'dist-old');
