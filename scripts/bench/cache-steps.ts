@@ -7,7 +7,8 @@
 import { configFile, loadConfig } from '../../src/config/load.ts';
 import { findDecision, keepDecision, touchDecision } from '../../src/state/decisions.ts';
 import { nextInSequence } from '../../src/state/sequence.ts';
-import { CONNECT_CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
+import { CONNECT_CHECKPOINT_PAGES } from '../../src/state/state.ts';
+import { openState } from './open-state.ts';
 import { addressOf, GROUP, userOf } from './population.ts';
 import { median } from './statistics.ts';
 
@@ -21,15 +22,11 @@ const STEPS = 300;
 const STRIDE = 7_654_321;
 
 const size = Number(process.argv[2]);
-const state = await State.open({
+const state = await openState({
   path: (await loadConfig(configFile())).state.path,
   create: false,
   patience: 10_000,
-  durable: false,
   checkpointPages: CONNECT_CHECKPOINT_PAGES,
-  onSetAside: (aside) => {
-    throw new Error(`the state was set aside as ${aside}`);
-  },
 });
 
 const hit = await microseconds((n) =>

@@ -6,20 +6,17 @@
  */
 import Database from 'better-sqlite3';
 import { configFile, loadConfig } from '../../src/config/load.ts';
-import { CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
+import { CHECKPOINT_PAGES } from '../../src/state/state.ts';
+import { openState } from './open-state.ts';
 import { DENIED_REASON, EVERY, GROUP } from './population.ts';
 
 const [count = 0, age = 0] = process.argv.slice(2).map(Number);
 const { path } = (await loadConfig(configFile())).state;
-await State.open({
+await openState({
   path,
   create: true,
   patience: 10_000,
-  durable: false,
   checkpointPages: CHECKPOINT_PAGES,
-  onSetAside: (aside) => {
-    throw new Error(`the state was set aside as ${aside}`);
-  },
 });
 
 const db = new Database(path, { fileMustExist: true });

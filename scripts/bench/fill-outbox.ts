@@ -7,8 +7,9 @@ import { configFile, loadConfig } from '../../src/config/load.ts';
 import { recordConnect, recordEnd } from '../../src/events/record.ts';
 import type { Decision } from '../../src/policy/types.ts';
 import { sessionIdOf } from '../../src/state/sessions.ts';
-import { CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
+import { CHECKPOINT_PAGES } from '../../src/state/state.ts';
 import type { Transaction } from '../../src/state/transaction.ts';
+import { openState } from './open-state.ts';
 import { SESSIONS } from './outbox-size.ts';
 
 const DECISION: Decision = {
@@ -30,15 +31,11 @@ const METADATA = {
 };
 
 const config = await loadConfig(configFile());
-const state = await State.open({
+const state = await openState({
   path: config.state.path,
   create: true,
   patience: 10_000,
-  durable: false,
   checkpointPages: CHECKPOINT_PAGES,
-  onSetAside: (aside) => {
-    throw new Error(`the state was set aside as ${aside}`);
-  },
 });
 await state.step((tx) => {
   for (let index = 0; index < SESSIONS; index++) begin(tx, index);

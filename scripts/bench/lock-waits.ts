@@ -7,7 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { configFile, loadConfig } from '../../src/config/load.ts';
 import { nextInSequence } from '../../src/state/sequence.ts';
-import { CONNECT_CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
+import { CONNECT_CHECKPOINT_PAGES } from '../../src/state/state.ts';
+import { openState } from './open-state.ts';
 
 /** All in milliseconds. */
 export interface LockWaits {
@@ -22,15 +23,11 @@ export interface LockWaits {
 /** Between two steps: a hook does something else for most of its life. */
 const PACE_MS = 2;
 
-const state = await State.open({
+const state = await openState({
   path: (await loadConfig(configFile())).state.path,
   create: false,
   patience: 60_000,
-  durable: false,
   checkpointPages: CONNECT_CHECKPOINT_PAGES,
-  onSetAside: (aside) => {
-    throw new Error(`the state was set aside as ${aside}`);
-  },
 });
 const most = Number(process.argv[2] ?? Number.POSITIVE_INFINITY);
 let ended = false;

@@ -1,6 +1,7 @@
 import { ConfigError, configFile, loadConfig } from '../config/load.ts';
+import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
-import { CHECKPOINT_PAGES, State } from '../state/state.ts';
+import { CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { exportAlong } from '../telemetry/along.ts';
 import { deliver } from './deliver.ts';
@@ -20,14 +21,9 @@ export async function runDrain(): Promise<void> {
     log = new Log(config.log);
     // ocserv's folder must not be held by a process that outlives it.
     process.chdir('/');
-    const state = await State.open({
-      path: config.state.path,
-      // Whoever started it has written there; a state that went since holds nothing.
-      create: false,
+    const state = await openState(config, log, {
       patience: PATIENCE_MS,
-      durable: false,
       checkpointPages: CHECKPOINT_PAGES,
-      onSetAside: (aside) => log.error('the state was corrupt: it was set aside', { aside }),
     });
     const work = () => deliver(config, state, log, { force: false, linger: LINGER_MS, leads: true });
     const report = await exportAlong(work, config, state, log);

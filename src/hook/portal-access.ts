@@ -1,11 +1,12 @@
 import type { Config } from '../config/schema.ts';
+import { openState } from '../leader/open-state.ts';
 import { isOurSlowness, Server } from '../leader/serve.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import { askPortal } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { hurry } from '../state/hurry.ts';
-import { CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
+import { CONNECT_CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { elapsed } from './elapsed.ts';
 
@@ -76,17 +77,12 @@ export class PortalAccess {
   }
 
   async #serve(term: number, calls: PortalCalls): Promise<void> {
-    const { state } = this.#config;
     try {
       this.#server = new Server({
         config: this.#config,
-        state: await State.open({
-          path: state.path,
-          create: false,
+        state: await openState(this.#config, this.#log, {
           patience: PATIENCE_MS,
-          durable: false,
           checkpointPages: CONNECT_CHECKPOINT_PAGES,
-          onSetAside: (aside) => this.#log.error('the state was corrupt: it was set aside', { aside }),
         }),
         term,
         calls,

@@ -3,8 +3,9 @@ import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { portalIdentity } from '../portal/identity.ts';
 import { leaderOf, takeLead } from '../state/leader.ts';
-import { CHECKPOINT_PAGES, State } from '../state/state.ts';
+import { CHECKPOINT_PAGES } from '../state/state.ts';
 import { rouse, sleepUntilWoken } from '../state/wake.ts';
+import { openState } from './open-state.ts';
 import { Server } from './serve.ts';
 
 /** How often it is looked whether somebody leads. */
@@ -54,13 +55,9 @@ class Leading {
     const [config, calls] = [this.#config, this.#calls];
     // Now, as the connection's own files were read.
     const portal = portalIdentity(config);
-    const state = await State.open({
-      path: config.state.path,
-      create: false,
+    const state = await openState(config, this.#log, {
       patience: PATIENCE_MS,
-      durable: false,
       checkpointPages: CHECKPOINT_PAGES,
-      onSetAside: (aside) => this.#log.error('the state was corrupt: it was set aside', { aside }),
     });
     while (!this.#isOver) {
       const term = await state.step((tx) =>

@@ -81,8 +81,8 @@ export function consult(
   const admission = tx.writable || breaker === 'closed' ? asked.admission : null;
   const isTrial = admission !== null && admission.trial !== null;
   const number = nextInSequence(tx);
-  // A trial's call is its own: it is one of few, and its lease is running. So is that of one which cannot write itself down.
   if (isTrial && waited !== null) withdraw(tx, waited);
+  // A trial's call is its own: it is one of few, and its lease is running. So is that of one which cannot write itself down.
   const way = number === null || isTrial ? ALONE : wayToPortal(tx, number, request, waited, means);
   return {
     admission,
