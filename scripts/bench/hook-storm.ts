@@ -37,7 +37,7 @@ export async function hookStorm(
   installation.configure({ portal: portal.address, events });
   await fillCache(installation, source === 'cache' ? count : 0);
   await portal.tally();
-  const env = { OCAGENT_CONFIG: installation.configFile };
+  const env = installation.environment;
   const stormed = await storm(place, [HOOK], { count, first: 0, env });
   const { queued, openings } = installation.query<{ queued: number; openings: number }>(
     `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0) AS queued,
