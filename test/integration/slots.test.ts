@@ -14,9 +14,15 @@ const SLOTS = 3 * availableParallelism();
 
 const runnable = (): number => Number(/ (\d+)\//.exec(readFileSync('/proc/loadavg', 'latin1'))?.[1]);
 
+/** As a hook has written it down, in seconds. */
+function patience(agent: Agent, seconds: string): void {
+  mkdirSync(agent.runDir, { recursive: true, mode: 0o700 });
+  writeFileSync(join(agent.runDir, 'patience'), `${seconds}\n`);
+}
+
 /** All slots, taken by processes that do nothing, until each is left. */
 async function takeAll(agent: Agent): Promise<{ leave(slot: number): void; leaveAll(): void } & Disposable> {
-  mkdirSync(agent.runDir, { mode: 0o700 });
+  patience(agent, '60');
   const holders: ChildProcess[] = [];
   for (let slot = 0; slot < SLOTS; slot++) {
     const file = join(agent.runDir, `slot-${slot}`);
@@ -51,7 +57,37 @@ function awaited(agent: Agent): number[] {
 const isFree = (agent: Agent, slot: string): boolean =>
   spawnSync('flock', ['--nonblock', join(agent.runDir, slot), 'true']).status === 0;
 
-const slots = (agent: Agent): string[] => readdirSync(agent.runDir);
+const slots = (agent: Agent): string[] =>
+  readdirSync(agent.runDir).filter((name) => name.startsWith('slot-'));
+
+describe('how long a hook may wait for its slot', () => {
+  const fixture = withPortal({ default: { allowed: true } });
+  const written = (agent: Agent): string => readFileSync(join(agent.runDir, 'patience'), 'utf8');
+
+  test('is written down by the first hook, for those of its configuration', async () => {
+    await using agent = await fixture.install();
+    await agent.disconnect('alice');
+    assert.equal(written(agent), '6\n', 'of 8 seconds, the default');
+    assert.deepEqual([statSync(agent.runDir).mode & 0o777, readdirSync(agent.runDir)], [0o700, ['patience']]);
+    const { ino } = statSync(join(agent.runDir, 'patience'));
+    await agent.connect('alice');
+    assert.equal(statSync(join(agent.runDir, 'patience')).ino, ino, 'once');
+    agent.configure(
+      { address: fixture.portal.address, config: '[hook]\ndeadline = "5s"' },
+      fixture.certificates,
+    );
+    await agent.connect('alice');
+    assert.equal(written(agent), '3\n');
+  });
+
+  test('is not written where somebody else has the folder', async () => {
+    await using agent = await fixture.install();
+    mkdirSync(agent.runDir, { mode: 0o777 });
+    chownSync(agent.runDir, 65_534, 65_534);
+    assert.equal((await agent.connect('alice')).code, 0);
+    assert.deepEqual(readdirSync(agent.runDir), []);
+  });
+});
 
 describe('on a busy machine', () => {
   const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: true } } });
@@ -84,10 +120,16 @@ describe('on a busy machine', () => {
   test('a hook does not wait for ever: who has the slot may have stopped', async () => {
     await using agent = await fixture.install('[hook]\ndeadline = "100s"');
     using taken = await takeAll(agent);
+    patience(agent, '1');
     const run = await agent.connect('alice');
     assert.equal(run.code, 0, run.stderr);
     assert.equal(run.decision?.['source'], 'portal');
-    assert.ok(Number(run.decision['duration_ms']) >= 2_900, 'and its deadline has begun with its start');
+    assert.ok(Number(run.decision['duration_ms']) >= 950, 'its deadline has begun with its start');
+    assert.equal(
+      readFileSync(join(agent.runDir, 'patience'), 'utf8'),
+      '30\n',
+      'the next may wait by its own deadline',
+    );
     taken.leaveAll();
   });
 
@@ -105,6 +147,7 @@ describe('on a busy machine', () => {
 
   test('a hook that waits for the portal, or for its sibling, keeps nobody from starting', async () => {
     await using agent = await fixture.install(...PATIENT);
+    patience(agent, '60');
     const release = fixture.portal.hold('CheckPolicy');
     const first = agent.start({ ...CONNECT, USERNAME: 'alice' });
     await fixture.portal.arrived(1, 'CheckPolicy');
@@ -123,12 +166,15 @@ describe('on a busy machine', () => {
 
   for (const [what, prepare] of Object.entries({
     'the folder cannot be made': (agent: Agent) => writeFileSync(agent.runDir, ''),
+    'nobody has written down how long': () => {},
+    'there is no time for it': (agent: Agent) => patience(agent, '0'),
+    'what is written is no time': (agent: Agent) => patience(agent, '6; exit 0'),
     'the folder is somebody else’s': (agent: Agent) => {
-      mkdirSync(agent.runDir, { mode: 0o777 });
+      patience(agent, '6');
       chownSync(agent.runDir, 65_534, 65_534);
     },
     'a slot cannot be opened': (agent: Agent) => {
-      mkdirSync(agent.runDir, { mode: 0o700 });
+      patience(agent, '6');
       for (let slot = 0; slot < SLOTS; slot++) mkdirSync(join(agent.runDir, `slot-${slot}`));
     },
   })) {
@@ -141,8 +187,7 @@ describe('on a busy machine', () => {
         run.log.map(({ msg }) => msg),
         ['connect allowed'],
       );
-      if (what.endsWith('else’s'))
-        assert.deepEqual(slots(agent), [], 'what others may lock is not waited for');
+      if (!what.includes('cannot')) assert.deepEqual(slots(agent), []);
     });
   }
 });
