@@ -14,8 +14,8 @@ export function framed(message: Uint8Array): Buffer {
 
 /** What a stream's data came to: exactly one message is an answer, anything else is none. */
 export type Read =
-  | { readonly kind: 'one'; readonly message: Uint8Array }
-  | { readonly kind: 'none' | 'several' | 'truncated' | 'compressed' | 'too large' };
+  | { readonly kind: 'one' | 'compressed'; readonly message: Uint8Array }
+  | { readonly kind: 'none' | 'several' | 'truncated' | 'garbled' | 'too large' };
 
 /** Puts together what came in pieces. It never holds more than one message of the greatest size. */
 export class MessageReader {
@@ -42,9 +42,16 @@ export class MessageReader {
     if (all.length < PREFIX_BYTES) return { kind: 'truncated' };
     const end = PREFIX_BYTES + all.readUInt32BE(1);
     if (end > PREFIX_BYTES + MAX_MESSAGE_BYTES) return { kind: 'too large' };
-    // Nothing but 0 was agreed on: we say that we understand no compression.
-    if (all.readUInt8(0) !== 0) return { kind: 'compressed' };
     if (all.length < end) return { kind: 'truncated' };
-    return all.length > end ? { kind: 'several' } : { kind: 'one', message: all.subarray(PREFIX_BYTES) };
+    if (all.length > end) return { kind: 'several' };
+    const message = all.subarray(PREFIX_BYTES);
+    switch (all.readUInt8(0)) {
+      case 0:
+        return { kind: 'one', message };
+      case 1:
+        return { kind: 'compressed', message };
+      default:
+        return { kind: 'garbled' };
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { decompressed } from './compression.ts';
 import { Status } from './grpc-status.ts';
 import type { Read } from './message.ts';
 
@@ -40,7 +41,8 @@ export function judge({ headers, trailers, read }: Reply): { readonly message: U
   if (code === null) return { code: Status.UNKNOWN, details: `the grpc-status is no number: ${told}` };
   if (code !== Status.OK) return { code, details: messageOf((trailers ?? headers)['grpc-message']) };
   if (http !== 200) return { code: ofHttpStatus(http), details: `HTTP status ${http} with grpc-status 0` };
-  return read.kind === 'one' ? { message: read.message } : ofRead(read.kind);
+  const whole = read.kind === 'compressed' ? decompressed(read.message, headers['grpc-encoding']) : read;
+  return 'message' in whole ? { message: whole.message } : ofRead(whole.kind);
 }
 
 /** `application/grpc`, with or without a suffix (`+proto`) or a parameter. */
@@ -73,8 +75,8 @@ export function ofHttpStatus(status: number): number {
   }
 }
 
-/** grpc/doc/statuscodes.md: a unary call has one response; and of the sizes and compression that a client does not take. */
-function ofRead(kind: Exclude<Read['kind'], 'one'>): GrpcError {
+/** grpc/doc/statuscodes.md: a unary call has one response, of a size that the client takes and in a form that it understands. */
+function ofRead(kind: Exclude<Read, { message: Uint8Array }>['kind']): GrpcError {
   switch (kind) {
     case 'none':
       return { code: Status.UNIMPLEMENTED, details: 'the portal said OK and sent no message' };
@@ -82,11 +84,8 @@ function ofRead(kind: Exclude<Read['kind'], 'one'>): GrpcError {
       return { code: Status.UNIMPLEMENTED, details: 'the portal sent more than one message' };
     case 'truncated':
       return { code: Status.INTERNAL, details: 'the message of the portal is not whole' };
-    case 'compressed':
-      return {
-        code: Status.INTERNAL,
-        details: 'the message of the portal is compressed, as nobody asked for',
-      };
+    case 'garbled':
+      return { code: Status.INTERNAL, details: 'the message of the portal cannot be decompressed' };
     case 'too large':
       return TOO_LARGE;
   }

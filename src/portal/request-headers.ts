@@ -24,7 +24,7 @@ export function requestHeaders(
     ':path': path,
     'content-type': 'application/grpc',
     te: 'trailers',
-    'user-agent': `grpc-node-ocagent-hook/${process.env['OCAGENT_VERSION']}`,
+    'user-agent': `grpc-node-ocagent-hook/${process.env['OCAGENT_VERSION'] ?? 'dev'}`,
     'grpc-accept-encoding': 'identity',
     'grpc-timeout': grpcTimeout(left),
   };

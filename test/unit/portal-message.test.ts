@@ -61,9 +61,12 @@ describe('a message on a stream', () => {
     );
   });
 
-  test('is refused where it is marked as compressed, or by anything else than 0', () => {
-    for (const flag of [1, 2, 0x80, 0xff]) {
-      assert.deepEqual(readIn([], frameOf(flag, 1, Uint8Array.of(1))), { kind: 'compressed' });
+  test('is told from one that is compressed, and from what is marked as neither', () => {
+    const read = readIn([], frameOf(1, 1, Uint8Array.of(7)));
+    assert.ok(read.kind === 'compressed');
+    assert.deepEqual([...read.message], [7]);
+    for (const flag of [2, 0x80, 0xff]) {
+      assert.deepEqual(readIn([], frameOf(flag, 1, Uint8Array.of(7))), { kind: 'garbled' });
     }
   });
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { status as grpcJs } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { Status, statusName } from '../../src/portal/grpc-status.ts';
-import type { Read } from '../../src/portal/message.ts';
+import { MAX_MESSAGE_BYTES, type Read } from '../../src/portal/message.ts';
 import { type Headers, judge, messageOf, ofHttpStatus, ofReset, type Reply } from '../../src/portal/reply.ts';
 
 const MESSAGE = Uint8Array.of(8, 1);
@@ -110,12 +111,28 @@ describe('what came over a stream', () => {
       ['none', Status.UNIMPLEMENTED],
       ['several', Status.UNIMPLEMENTED],
       ['truncated', Status.INTERNAL],
-      ['compressed', Status.INTERNAL],
+      ['garbled', Status.INTERNAL],
       ['too large', Status.RESOURCE_EXHAUSTED],
     ] as const) {
       assert.equal(codeOf(reply({ read: { kind } })), code, kind);
     }
     assert.equal(codeOf(trailersOnly(OK)), Status.UNIMPLEMENTED);
+  });
+
+  test('may be compressed as the header says, and may not be more than a message may', () => {
+    const compressed = (message: Uint8Array, encoding?: string): Reply =>
+      reply({ headers: { ...GRPC, 'grpc-encoding': encoding }, read: { kind: 'compressed', message } });
+    const read = judge(compressed(gzipSync(MESSAGE), 'gzip'));
+    assert.deepEqual('message' in read && [...read.message], [...MESSAGE]);
+    assert.ok('message' in judge(compressed(deflateSync(MESSAGE), 'deflate')));
+    assert.ok('message' in judge(compressed(gzipSync(Buffer.alloc(MAX_MESSAGE_BYTES)), 'gzip')));
+    const bomb = gzipSync(Buffer.alloc(MAX_MESSAGE_BYTES + 1));
+    assert.equal(codeOf(compressed(bomb, 'gzip')), Status.RESOURCE_EXHAUSTED);
+    for (const encoding of [undefined, 'identity', 'snappy', 'deflate', 'GZIP']) {
+      assert.equal(codeOf(compressed(gzipSync(MESSAGE), encoding)), Status.INTERNAL, encoding);
+    }
+    assert.equal(codeOf(compressed(MESSAGE, 'gzip')), Status.INTERNAL);
+    assert.equal(codeOf(compressed(gzipSync(MESSAGE).subarray(0, -3), 'gzip')), Status.INTERNAL);
   });
 
   test('is nothing where no headers came', () => {
@@ -130,7 +147,7 @@ describe('what came over a stream', () => {
       'content-type': fc.constantFrom('application/grpc', 'application/grpc+proto', 'text/html', undefined),
       'grpc-status': told,
     });
-    const kinds = ['none', 'several', 'truncated', 'compressed', 'too large'] as const;
+    const kinds = ['none', 'several', 'truncated', 'garbled', 'too large'] as const;
     const read = fc.constantFrom<Read>(ONE, ...kinds.map((kind) => ({ kind })));
     const trailersOf = fc.option(fc.record({ 'grpc-status': told }));
     fc.assert(
