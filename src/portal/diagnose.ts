@@ -64,7 +64,7 @@ async function lookCloser(attempt: FailedAttempt, { portal }: Config): Promise<F
     );
   }
   if (all(codes, /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/)) {
-    const dates = await portalDates(address, portal.tls);
+    const dates = await portalDates(address, portal.tls).catch(() => '');
     const what = all(codes, /EXPIRED/) ? 'has expired' : 'is not yet valid';
     return unavailable(
       `the certificate of the portal at ${where} ${what}${dates}`,
