@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttp1Server } from 'node:http';
 import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
@@ -304,15 +304,22 @@ describe('a connection is not reached', () => {
     assert.match(failure.fault?.codes.join() ?? '', /^(ENOTFOUND|EAI_AGAIN)$/);
   });
 
-  test('where somebody accepts and is silent, before TLS or after it', async () => {
-    await using mute = await listening(createServer(() => {}));
-    await using idle = await overTls(files(), () => {});
+  test('where somebody accepts and is silent, before TLS or after it; nothing is left of it', async () => {
+    let open = 0;
+    const count = (socket: Socket): void => {
+      open++;
+      socket.resume().on('close', () => open--);
+    };
+    await using mute = await listening(createServer(count));
+    await using idle = await overTls(files(), count);
     for (const address of [parsed(mute.address), idle.address]) {
       using line = lineTo(files(), [address]);
       const failure = (await ask(line, { budget: 300 })) as FailedAttempt;
       assert.deepEqual(outcome(failure), [Status.DEADLINE_EXCEEDED, false]);
       assert.match(failure.details, new RegExp(`no connection to ${text(address)} within 300 ms`));
       assert.equal(line.stands, false);
+      for (let i = 0; i < 100 && open > 0; i++) await sleep(10);
+      assert.equal(open, 0, 'it is closed without the line being so');
     }
   });
 
@@ -575,6 +582,39 @@ describe('a call that takes too long', () => {
     );
     assert.deepEqual([failure.code, failure.reached], [Status.DEADLINE_EXCEEDED, true]);
   });
+});
+
+test('a message without an end is not listened to for longer than a message may be', async () => {
+  await using server = await serving(files(), (stream) => {
+    stream.respond(GRPC);
+    stream.write(Buffer.alloc(5 * 1024 * 1024));
+  });
+  using line = lineTo(files(), [server.address]);
+  const failure = (await ask(line)) as FailedAttempt;
+  assert.deepEqual(outcome(failure), [Status.RESOURCE_EXHAUSTED, true]);
+  const [stream] = server.streams;
+  assert.ok(stream);
+  await closed(stream);
+  assert.equal(stream.rstCode, 8);
+});
+
+test('a call leaves no timer behind, however it ends', async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  await using server = await serving(files(), (stream, { 'x-agent-id': id }) => {
+    if (id === 'lost') stream.session?.socket.destroy();
+    else if (id !== 'mute') answer(stream);
+  });
+  const before = timers();
+  using line = lineTo(files(), [server.address, { host: '127.0.0.1', port: 1 }]);
+  for (const [id, budget] of [
+    ['well', 60_000],
+    ['lost', 60_000],
+    ['mute', 100],
+    ['well', 60_000],
+  ] as const) {
+    await ask(line, { budget, retries: 1, metadata: { 'x-agent-id': id } });
+    assert.equal(timers(), before, id);
+  }
 });
 
 test('a line that is closed ends what is on its way, and asks no more', async () => {
