@@ -626,7 +626,7 @@ test('a line that is closed ends what is on its way, and asks no more', async ()
   for (const attempt of await Promise.all(asked))
     assert.deepEqual(outcome(attempt), [Status.CANCELLED, true]);
   assert.equal(line.stands, false);
-  const before = lineTo(files(), [server.address]);
+  const before = lineTo(files(), [server.address, server.address]);
   const early = ask(before, { retries: 1 });
   before.close();
   assert.deepEqual(outcome(await early), [Status.CANCELLED, false]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Failure } from '../../src/policy/types.ts';
 import { diagnose } from '../../src/portal/diagnose.ts';
-import { CLOSED, type Fault, faultOf, goneAway, NO_HTTP2 } from '../../src/portal/fault.ts';
+import { CLOSED, CLOSED_BY_US, type Fault, faultOf, goneAway, NO_HTTP2 } from '../../src/portal/fault.ts';
 import { Status } from '../../src/portal/grpc-status.ts';
 import type { FailedAttempt } from '../../src/portal/line.ts';
 import { settings } from './fixture.ts';
@@ -97,6 +97,11 @@ describe('of a connection that failed', () => {
     }
     assert.equal((await lost(of('ECONNREFUSED'), { everReached: true })).counts, 'provokable');
   });
+});
+
+test('what we ended ourselves is nobody’s fault', async () => {
+  const failure = await lost(CLOSED_BY_US, { code: Status.CANCELLED });
+  assert.deepEqual([failure.code, failure.detail, failure.cure], ['CANCELLED', CLOSED_BY_US.text, '']);
 });
 
 test('what the portal says is its word, whatever it sounds like', async () => {
