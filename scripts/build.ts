@@ -21,14 +21,10 @@ const root = join(import.meta.dirname, '..');
 const staging = join(root, 'build', 'dist');
 const target = join(root, 'dist');
 
-/** What gRPC needs it for, nobody here asks of it: a quarter of its chunk, so it has one of its own. */
-const PROTO_LOADER = '@grpc/proto-loader';
-
 /** Loaded by an `import()` where they are needed; each is a file of its own. */
 const CHUNKS: Readonly<Record<string, string>> = {
   main: 'src/main.ts',
   portal: 'src/portal/calls.ts',
-  'proto-loader': PROTO_LOADER,
   drain: 'src/events/drain-process.ts',
   explain: 'src/config/explain.ts',
   otlp: 'src/telemetry/send.ts',
@@ -45,9 +41,6 @@ const chunks: Plugin = {
       const name = kind === 'dynamic-import' ? byFile.get(basename(path)) : undefined;
       return name === undefined ? undefined : { path: `./${name}.cjs`, external: true };
     });
-    onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ kind }) =>
-      kind === 'entry-point' ? undefined : { path: './proto-loader.cjs', external: true },
-    );
   },
 };
 
@@ -72,7 +65,7 @@ const common: BuildOptions = {
   target: 'node24',
   charset: 'ascii',
   legalComments: 'none',
-  // As src/boot.cjs runs it: put around it there it would be copied once more, half a megabyte of gRPC.
+  // As src/boot.cjs runs it: put around it there it would be copied once more.
   banner: { js: '(function (exports, require, module, __dirname) {' },
   footer: { js: '})' },
   minifySyntax: true,
@@ -89,7 +82,7 @@ mkdirSync(staging, { recursive: true });
 for (const [name, file] of Object.entries(CHUNKS)) {
   await build({
     ...common,
-    entryPoints: [file === PROTO_LOADER ? file : join(root, file)],
+    entryPoints: [join(root, file)],
     outfile: join(staging, `${name}.cjs`),
   });
 }

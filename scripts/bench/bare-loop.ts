@@ -4,28 +4,30 @@
  *
  *   OCAGENT_CONFIG=FILE node scripts/bench/bare-loop.ts
  */
-import { Client, type Metadata } from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, credentials, Metadata, type MethodDefinition } from '@grpc/grpc-js';
 import type { Stats } from '../../src/accounting/event.ts';
 import { formatAddress } from '../../src/config/address.ts';
 import { configFile, loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { channelCredentials } from '../../src/portal/credentials.ts';
-import { DisconnectReason, EventServiceService } from '../../src/portal/gen/vpn/v1/events.ts';
-import type { Method } from '../../src/portal/line.ts';
+import { secureContextOf } from '../../src/portal/credentials.ts';
+import { DisconnectReason, EventServiceDefinition } from '../../src/portal/gen/vpn/v1/events.ts';
 import { metadataOf } from '../../src/portal/metadata.ts';
 import type { Queued } from '../../src/state/outbox.ts';
 import { listEvents } from '../../src/state/outbox-list.ts';
 import { CHECKPOINT_PAGES, State } from '../../src/state/state.ts';
+import { serviceOf } from '../portal/service-of.ts';
 import { EVENTS } from './outbox-size.ts';
 
 /** As src/events/drain.ts. */
 const IN_FLIGHT = 32;
 
+const EVENT_SERVICE = serviceOf(EventServiceDefinition);
+
 type Send = (client: Client) => Promise<void>;
 
 const config = await loadConfig(configFile());
 const sends = (await eventsOf(config)).map((queued) =>
-  sendOf(queued, metadataOf(config.agent_id, queued.event.vhost, queued.id)),
+  sendOf(queued, Metadata.fromHttp2Headers(metadataOf(config.agent_id, queued.event.vhost, queued.id))),
 );
 if (sends.length !== EVENTS) throw new Error(`${sends.length} events in the outbox, and not ${EVENTS}`);
 const client = clientOf(config);
@@ -50,11 +52,13 @@ async function eventsOf({ state: { path } }: Config): Promise<Queued[]> {
 }
 
 function clientOf({ portal }: Config): Client {
-  const credentials = channelCredentials(portal.tls);
+  const context = secureContextOf(portal.tls);
   const [address] = portal.address;
-  if ('counts' in credentials) throw new Error(credentials.detail);
+  if (context !== null && 'counts' in context) throw new Error(context.detail);
   if (address === undefined) throw new Error('no portal.address');
-  return new Client(`dns:${formatAddress(address)}`, credentials, { 'grpc.enable_retries': 0 });
+  const channel: ChannelCredentials =
+    context === null ? credentials.createInsecure() : credentials.createFromSecureContext(context);
+  return new Client(`dns:${formatAddress(address)}`, channel, { 'grpc.enable_retries': 0 });
 }
 
 function sendOf({ event }: Queued, metadata: Metadata): Send {
@@ -65,13 +69,13 @@ function sendOf({ event }: Queued, metadata: Metadata): Send {
       const { clientIp, vpnIp, device, groupname } = event;
       const more = { clientIp, vpnIp, device, groupname, metadata: { ...event.metadata } };
       const request = { username, sessionId, connectedAt: at, ...more };
-      return (client) => call(client, EventServiceService.reportConnect, request, metadata);
+      return (client) => call(client, EVENT_SERVICE.reportConnect, request, metadata);
     }
     case 'disconnect': {
       const reason = DisconnectReason[`DISCONNECT_REASON_${event.reason}`];
       const more = { reason, stats: countsOf(event.stats), metadata: { ...event.metadata } };
       const request = { username, sessionId, disconnectedAt: at, ...more };
-      return (client) => call(client, EventServiceService.reportDisconnect, request, metadata);
+      return (client) => call(client, EVENT_SERVICE.reportDisconnect, request, metadata);
     }
     case 'update':
       throw new Error('no update was put there');
@@ -88,9 +92,13 @@ function countsOf(stats: Stats) {
   };
 }
 
-function call<Request>(
+function call<Request, Response extends { readonly success: boolean }>(
   client: Client,
-  { path, requestSerialize, responseDeserialize }: Method<Request, { success: boolean }>,
+  {
+    path,
+    requestSerialize,
+    responseDeserialize,
+  }: Pick<MethodDefinition<Request, Response>, 'path' | 'requestSerialize' | 'responseDeserialize'>,
   request: Request,
   metadata: Metadata,
 ): Promise<void> {

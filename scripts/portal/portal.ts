@@ -1,10 +1,11 @@
 /** The development portal: a real gRPC server over mutual TLS that answers what its policy says. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { AuthServiceService } from '../../src/portal/gen/vpn/v1/auth.ts';
-import { EventServiceService } from '../../src/portal/gen/vpn/v1/events.ts';
+import { AuthServiceDefinition } from '../../src/portal/gen/vpn/v1/auth.ts';
+import { EventServiceDefinition } from '../../src/portal/gen/vpn/v1/events.ts';
 import { type CallOf, Calls, type PortalCall } from './calls.ts';
 import { type ConnectionCounts, Listener } from './listener.ts';
 import { type Policy, type PolicyInput, type RpcName, readPolicy } from './policy.ts';
+import { serviceOf } from './service-of.ts';
 import { authService, type Desk, eventService } from './services.ts';
 import { Signal } from './signal.ts';
 
@@ -78,8 +79,8 @@ export class Portal {
         for (const hold of this.#holds) if (hold.rpc === undefined || hold.rpc === rpc) await hold.released;
       },
     };
-    grpc.addService(AuthServiceService, authService(desk));
-    grpc.addService(EventServiceService, eventService(desk));
+    grpc.addService(serviceOf(AuthServiceDefinition), authService(desk));
+    grpc.addService(serviceOf(EventServiceDefinition), eventService(desk));
   }
 
   /** @internal */

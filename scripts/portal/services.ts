@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type handleUnaryCall, status } from '@grpc/grpc-js';
-import type { AuthServiceServer } from '../../src/portal/gen/vpn/v1/auth.ts';
+import type { AuthServiceDefinition } from '../../src/portal/gen/vpn/v1/auth.ts';
 import {
-  type EventServiceServer,
+  type EventServiceDefinition,
   ReportConnectResponse,
   ReportDisconnectResponse,
   ReportSessionUpdateResponse,
@@ -12,6 +12,7 @@ import {
 import type { Answer, CallOf, Messages, PortalCall } from './calls.ts';
 import { checkPolicy, ordersFor, validateSession } from './decide.ts';
 import type { Policy, RpcName, RpcOrders } from './policy.ts';
+import type { HandlersOf } from './service-of.ts';
 
 export interface Desk {
   policy(): Policy;
@@ -84,14 +85,14 @@ function handler<Rpc extends RpcName>(
   };
 }
 
-export function authService(desk: Desk): AuthServiceServer {
+export function authService(desk: Desk): HandlersOf<typeof AuthServiceDefinition> {
   return {
     checkPolicy: handler(desk, 'CheckPolicy', checkPolicy),
     validateSession: handler(desk, 'ValidateSession', validateSession),
   };
 }
 
-export function eventService(desk: Desk): EventServiceServer {
+export function eventService(desk: Desk): HandlersOf<typeof EventServiceDefinition> {
   return {
     reportConnect: handler(desk, 'ReportConnect', (_policy, _request, orders) =>
       ReportConnectResponse.create({

@@ -123,7 +123,7 @@ const NOBODY = { username: '', sessionId: '0-0', clientIp: '', vhost: null } as 
 
 /** A real call through the program's own client. Any answer will do that does not speak of trouble. */
 async function call(address: Address, config: Config): Promise<Finding[]> {
-  const { portalCalls } = await loadPortal();
+  const { portalCalls } = await loadPortal(config);
   const where = formatAddress(address);
   let met: { at: Date; portalTime: Met['portalTime'] } | null = null;
   const note = ({ portalTime }: Met): void => {

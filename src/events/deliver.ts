@@ -26,7 +26,7 @@ export async function deliver(
   if (term === null) return null;
   await untilDone(state, (tx, atMost) => forgetWaits(tx, atMost, config.events.retry_max));
   // gRPC is loaded here, once it is known that there is something to do with it.
-  const { portalCalls } = await loadPortal();
+  const { portalCalls } = await loadPortal(config);
   const calls = portalCalls(config, noteCertificate(state));
   const occtl = new Occtl(config.ocserv);
   const { force, linger, leads } = how;

@@ -24,7 +24,7 @@ export async function reportDirectly(
   const event = endEvent(ended);
   const fields = eventFields(ended.eventId, event);
   if (!config.events.enabled) return { told: false, event: fields };
-  const { portalCalls } = await loadPortal();
+  const { portalCalls } = await loadPortal(config);
   const calls = portalCalls(config);
   const reported = await calls.report(ended.eventId, event);
   calls.close();

@@ -52,7 +52,7 @@ export async function askPortal(
 ): Promise<PortalResult> {
   const { budget, nominal } = callTime(config, config.hook.deadline - RESERVE_MS - elapsed, atMost);
   if (budget < LEAST_MS) return { failure: outOfTime(`${Math.round(elapsed)} ms since the start`) };
-  const { portalCalls } = await loadPortal();
+  const { portalCalls } = await loadPortal(config);
   const calls = portalCalls(config);
   const keep = onCalls(calls);
   const result = await calls.checkPolicy(request, budget, nominal);

@@ -2,7 +2,7 @@ import type { SessionEvent } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure, PortalResult, Request } from '../policy/types.ts';
 import { checkPolicy } from './check-policy.ts';
-import { channelCredentials } from './credentials.ts';
+import { secureContextOf } from './credentials.ts';
 import { Line, type OnMet } from './line.ts';
 import { type Reported, report, type Validated, type Validation, validate } from './session-calls.ts';
 
@@ -31,9 +31,9 @@ export interface PortalCalls {
  */
 export function portalCalls(config: Config, onMet?: OnMet): PortalCalls {
   const { tls, address } = config.portal;
-  const credentials = channelCredentials(tls);
-  if ('counts' in credentials) return unable(credentials);
-  const line = new Line({ credentials, serverName: tls.server_name, addresses: address, onMet });
+  const secureContext = secureContextOf(tls);
+  if (secureContext !== null && 'counts' in secureContext) return unable(secureContext);
+  const line = new Line({ secureContext, serverName: tls.server_name, addresses: address, onMet });
   return {
     checkPolicy: (request, budget, nominal) => checkPolicy(line, config, request, budget, nominal),
     report: (id, event) => report(line, config, id, event),

@@ -1,11 +1,12 @@
-import { status } from '@grpc/grpc-js';
 import { parseDuration } from '../config/duration.ts';
 import type { Config } from '../config/schema.ts';
 import type { Answer, Failure, PortalResult, Request } from '../policy/types.ts';
 import { diagnose } from './diagnose.ts';
-import { AuthServiceService, type CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
+import type { CheckPolicyResponse } from './gen/vpn/v1/auth.ts';
+import { Status } from './grpc-status.ts';
 import type { Line } from './line.ts';
 import { metadataOf } from './metadata.ts';
+import { METHODS } from './methods.ts';
 import { StarvationWatch } from './starvation.ts';
 import { clip } from './status.ts';
 import { timed } from './timed.ts';
@@ -26,7 +27,7 @@ export async function checkPolicy(
   nominal: number,
 ): Promise<PortalResult> {
   const watch = new StarvationWatch();
-  const { attempt, call } = await timed(AuthServiceService.checkPolicy, (method) =>
+  const { attempt, call } = await timed(METHODS.checkPolicy, (method) =>
     line.call(
       method,
       {
@@ -45,9 +46,9 @@ export async function checkPolicy(
   );
   const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
   if ('response' in attempt) return { answer: fromResponse(attempt.response), call };
-  if (attempt.code === status.INVALID_ARGUMENT) return { answer: refusal(attempt.details), call };
+  if (attempt.code === Status.INVALID_ARGUMENT) return { answer: refusal(attempt.details), call };
   const failure = await diagnose(attempt, config);
-  return { failure: starved && attempt.code === status.DEADLINE_EXCEEDED ? excuse(failure) : failure, call };
+  return { failure: starved && attempt.code === Status.DEADLINE_EXCEEDED ? excuse(failure) : failure, call };
 }
 
 function fromResponse(response: CheckPolicyResponse): Answer {

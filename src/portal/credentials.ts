@@ -1,6 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
-import { ChannelCredentials } from '@grpc/grpc-js';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { readRegularFile } from '../config/regular-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure } from '../policy/types.ts';
@@ -10,15 +9,15 @@ import { localFault } from './status.ts';
 
 type TlsConfig = Config['portal']['tls'];
 
-/** The channel's credentials, or the local fault that keeps us from having any: named by key and file. */
-export function channelCredentials(tls: TlsConfig): ChannelCredentials | Failure {
-  if (!tls.enabled) return ChannelCredentials.createInsecure();
+/** What TLS goes by, null without TLS; or the local fault that keeps us from having any: named by key and file. */
+export function secureContextOf(tls: TlsConfig): SecureContext | Failure | null {
+  if (!tls.enabled) return null;
   const { contents, faults } = readFiles(tls);
   if (faults[0] !== undefined) return faults[0];
   try {
     const minVersion = tls.min_version === 'TLS1.2' ? 'TLSv1.2' : 'TLSv1.3';
     const ca = contents.ca ?? publicRoots();
-    return ChannelCredentials.createFromSecureContext(createSecureContext({ ...contents, ca, minVersion }));
+    return createSecureContext({ ...contents, ca, minVersion });
   } catch (error) {
     return localFault(...whichIsBroken(tls, contents, error as Error));
   }
@@ -29,8 +28,8 @@ export function tlsFaults(tls: TlsConfig): readonly Failure[] {
   if (!tls.enabled) return [];
   const { faults } = readFiles(tls);
   if (faults.length > 0) return faults;
-  const credentials = channelCredentials(tls);
-  const fault = 'counts' in credentials ? credentials : ownCertificateFault(tls, new Date());
+  const context = secureContextOf(tls);
+  const fault = context !== null && 'counts' in context ? context : ownCertificateFault(tls, new Date());
   return fault === null ? [] : [fault];
 }
 

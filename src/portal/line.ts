@@ -1,21 +1,13 @@
-import {
-  type ChannelCredentials,
-  Client,
-  type ClientUnaryCall,
-  connectivityState,
-  type Metadata,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
-import { type Address, formatAddress } from '../config/address.ts';
+import type { SecureContext } from 'node:tls';
+import type { Address } from '../config/address.ts';
 import { milliseconds } from '../state/clock.ts';
-
-/** One rpc, as the generated services describe it. */
-export interface Method<Request, Response> {
-  readonly path: string;
-  readonly requestSerialize: (request: Request) => Buffer;
-  readonly responseDeserialize: (bytes: Buffer) => Response;
-}
+import { Connection } from './connection.ts';
+import type { Fault } from './fault.ts';
+import { Status } from './grpc-status.ts';
+import type { Method } from './methods.ts';
+import type { Headers } from './reply.ts';
+import type { Metadata } from './request-headers.ts';
+import { callOver } from './unary.ts';
 
 /** What became of a call. */
 export type Attempt<Response> = { readonly response: Response } | FailedAttempt;
@@ -23,6 +15,8 @@ export type Attempt<Response> = { readonly response: Response } | FailedAttempt;
 export interface FailedAttempt {
   readonly code: number;
   readonly details: string;
+  /** What became of the connection, where that is why; null where the portal said so, or nothing came in time. */
+  readonly fault: Fault | null;
   /** A connection stood, whatever became of it. */
   readonly reached: boolean;
   /** The same, of this attempt or one before it. */
@@ -31,7 +25,8 @@ export interface FailedAttempt {
 }
 
 export interface LineOptions {
-  readonly credentials: ChannelCredentials;
+  /** Null: without TLS. */
+  readonly secureContext: SecureContext | null;
   /** The name that the portal's certificate must carry; empty: the address' own. */
   readonly serverName: string;
   /** Tried in their order; at least one. */
@@ -56,9 +51,12 @@ const MIN_ATTEMPT_MS = 50;
 /** The way to the portal: at most one connection, to the first address that can be reached, kept while it stands. */
 export class Line {
   readonly #options: LineOptions;
-  #standing: { readonly client: Client; readonly index: number } | null = null;
+  #standing: { readonly connection: Connection; readonly index: number } | null = null;
+  /** Those that have been made and are not over; one that is left for a new one may still bring answers. */
+  readonly #connections = new Set<Connection>();
   /** The connection that `onMet` was last told of. */
-  #met: object | null = null;
+  #met: Connection | null = null;
+  #isClosed = false;
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -77,28 +75,28 @@ export class Line {
     budget: number,
     { retries }: { retries: number },
   ): Promise<Attempt<Response>> {
-    const { addresses, onMet } = this.#options;
+    const { addresses } = this.#options;
+    const message = method.encode(request);
     const end = milliseconds() + budget;
     const share = budget / addresses.length;
-    const onAnswer =
-      onMet && ((call: ClientUnaryCall, answer: Metadata): void => this.#meet(call, answer, onMet));
     // A request that a portal has seen could have provoked whatever came of it, a crash of that portal included.
     let everReached = false;
     for (let index = this.#standing?.index ?? 0; ; ) {
       const address = addresses[index];
       if (address === undefined) throw new RangeError('a portal call needs an address');
-      const client = this.#clientTo(address, index);
-      const tried = await attempt(client, address, method, request, metadata, end, share, onAnswer);
+      const connection = this.#connectionTo(address, index);
+      const tried = await this.#attempt(connection, method, message, metadata, end, share);
       if ('response' in tried) return tried;
-      if (!tried.reached || !isReady(client)) this.#drop(client);
+      if (!tried.reached) this.#drop(connection);
       everReached ||= tried.reached;
       const failed = { ...tried, everReached };
       const hasNext = index + 1 < addresses.length;
+      if (this.#isClosed) return failed;
       if (!failed.reached && hasNext) {
         index++;
         continue;
       }
-      if (failed.code !== status.UNAVAILABLE || retries === 0) return failed;
+      if (failed.code !== Status.UNAVAILABLE || retries === 0) return failed;
       if (end - milliseconds() < MIN_ATTEMPT_MS) return failed;
       retries--;
       if (hasNext) index++;
@@ -107,122 +105,69 @@ export class Line {
 
   /** Whether a connection stands, as far as anybody has noticed. */
   get stands(): boolean {
-    return this.#standing !== null && isReady(this.#standing.client);
+    const connection = this.#standing?.connection;
+    return connection?.isReached === true && connection.isOpen;
   }
 
+  /** At once, and for good. */
   close(): void {
-    this.#standing?.client.close();
+    this.#isClosed = true;
     this.#standing = null;
+    for (const connection of this.#connections) connection.close();
+    this.#connections.clear();
   }
 
-  #meet(call: ClientUnaryCall, answer: Metadata, onMet: OnMet): void {
-    // grpc-js makes this object once for each connection.
-    const connection = call.getAuthContext();
-    if (connection === null || connection === this.#met) return;
+  async #attempt<Response>(
+    connection: Connection,
+    { path, decode }: Method<never, Response>,
+    message: Uint8Array,
+    metadata: Metadata,
+    end: number,
+    share: number,
+  ): Promise<Attempt<Response>> {
+    const { onMet } = this.#options;
+    const onAnswer = onMet && ((headers: Headers): void => this.#meet(connection, headers, onMet));
+    const outcome = await callOver(connection, { path, message, metadata, end, share, onAnswer });
+    const { isReached: reached } = connection;
+    const failed = { reached, everReached: reached, address: connection.endpoint.address };
+    if (!('message' in outcome)) return { ...outcome, ...failed };
+    try {
+      return { response: decode(outcome.message) };
+    } catch (error) {
+      const details = `the message of the portal cannot be read: ${(error as Error).message}`;
+      return { code: Status.INTERNAL, details, fault: null, ...failed };
+    }
+  }
+
+  #meet(connection: Connection, headers: Headers, onMet: OnMet): void {
+    if (connection === this.#met) return;
     this.#met = connection;
     onMet({
-      portalTime: dateOf(answer.get('date')[0]?.toString()),
-      certificateExpiry: dateOf(connection.sslPeerCertificate?.valid_to),
+      portalTime: dateOf(headers['date']),
+      certificateExpiry: dateOf(connection.certificateExpiry),
     });
   }
 
-  #clientTo(address: Address, index: number): Client {
-    if (this.#standing?.index === index) return this.#standing.client;
-    this.close();
-    const { credentials, serverName } = this.#options;
-    const client = new Client(`dns:${formatAddress(address)}`, credentials, {
-      // Everything ambient is off: a proxy from the environment, service configurations from DNS, retries of the library's own.
-      'grpc.enable_http_proxy': 0,
-      'grpc.service_config_disable_resolution': 1,
-      'grpc.enable_retries': 0,
-      // An address that refuses must fail the call now, not after the library's back-off.
-      'grpc.initial_reconnect_backoff_ms': 60_000,
-      ...(serverName === ''
-        ? {}
-        : { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName }),
-    });
-    this.#standing = { client, index };
-    return client;
+  #connectionTo(address: Address, index: number): Connection {
+    const standing = this.#standing;
+    if (standing?.index === index && standing.connection.isOpen) return standing.connection;
+    if (standing !== null) this.#drop(standing.connection);
+    const { secureContext, serverName } = this.#options;
+    const connection = new Connection({ address, serverName, secureContext });
+    this.#standing = { connection, index };
+    this.#connections.add(connection);
+    return connection;
   }
 
-  #drop(client: Client): void {
-    if (this.#standing?.client === client) this.close();
+  /** Nobody calls over it any more; others' calls that are on their way over it may end. */
+  #drop(connection: Connection): void {
+    if (this.#standing?.connection === connection) this.#standing = null;
+    connection.retire();
+    for (const one of this.#connections) if (one.fault !== null) this.#connections.delete(one);
   }
 }
 
-function dateOf(text: string | undefined): Date | null {
-  const time = Date.parse(text ?? '');
+function dateOf(text: Headers[string]): Date | null {
+  const time = Date.parse(String(text ?? ''));
   return Number.isNaN(time) ? null : new Date(time);
-}
-
-function isReady(client: Client): boolean {
-  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
-}
-
-function attempt<Request, Response>(
-  client: Client,
-  address: Address,
-  { path, requestSerialize, responseDeserialize }: Method<Request, Response>,
-  request: Request,
-  metadata: Metadata,
-  end: number,
-  share: number,
-  onAnswer: ((call: ClientUnaryCall, answer: Metadata) => void) | undefined,
-): Promise<Attempt<Response>> {
-  const channel = client.getChannel();
-  let reached = false;
-  let tooSlow = false;
-
-  return new Promise<Attempt<Response>>((resolve) => {
-    const deadline = new Date(Date.now() + Math.max(0, end - milliseconds()));
-    const pending = client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-      metadata,
-      { deadline },
-      (error, response) => {
-        clearTimeout(connectTimer);
-        reached ||= isReady(client);
-        // An error that the portal sent comes with its headers, one of our own with none.
-        if (onAnswer !== undefined && Object.keys(error?.metadata.getMap() ?? {}).length > 0) {
-          onAnswer(pending, (error as ServiceError).metadata);
-        }
-        if (error === null && response !== undefined) resolve({ response });
-        else resolve({ ...causeOf(error), reached, everReached: reached, address });
-      },
-    );
-    if (onAnswer !== undefined) pending.on('metadata', (answer: Metadata) => onAnswer(pending, answer));
-    const connectTimer = setTimeout(
-      () => {
-        tooSlow = true;
-        pending.cancel();
-      },
-      Math.min(share, end - milliseconds()),
-    );
-
-    const watch = (): void => {
-      const seen = channel.getConnectivityState(true);
-      if (seen === connectivityState.READY) {
-        reached = true;
-        clearTimeout(connectTimer);
-      } else if (seen !== connectivityState.SHUTDOWN) {
-        channel.watchConnectivityState(seen, deadline, (error) => {
-          if (error === undefined || error === null) watch();
-        });
-      }
-    };
-    watch();
-
-    const causeOf = (error: ServiceError | null): { code: number; details: string } => {
-      if (tooSlow) {
-        const waited = `no connection to ${formatAddress(address)} within ${Math.round(share)} ms`;
-        return { code: status.DEADLINE_EXCEEDED, details: waited };
-      }
-      // grpc-js ends its own texts with a note that is mostly empty.
-      const details = (error?.details ?? '').replace(/\.? *Resolution note: *$/, '');
-      return { code: error?.code ?? status.UNKNOWN, details };
-    };
-  });
 }

@@ -1,43 +1,32 @@
+import { isIpAddress } from '../config/ip.ts';
+import type { Config } from '../config/schema.ts';
+
 /**
- * gRPC is loaded here and nowhere else, by those who have found that they need it: half of a portal connect's time is spent on
- * loading it, and a cached connect must not pay for it.
+ * What asks the portal is loaded here and nowhere else, by those who have found that they need it: most of a portal connect's time is
+ * spent on loading TLS and HTTP/2, and a cached connect must not pay for it.
  */
-export function loadPortal(): Promise<typeof import('./calls.ts')> {
-  prepareRuntime();
+export function loadPortal({ portal }: Config): Promise<typeof import('./calls.ts')> {
+  prepareRuntime(portal.address.some(({ host }) => !isIpAddress(host)));
   return import('./calls.ts');
 }
 
-/** Node's modules that gRPC and what is beside it in its chunk need. One that is missing here is only slower. */
-const BUILT_IN = [
-  'tls',
-  'http2',
-  'http',
-  'dns',
-  'dns/promises',
-  'net',
-  'crypto',
-  'zlib',
-  'stream',
-  'url',
-  'util',
-  'os',
-  'path',
-  'process',
-];
-
 /**
  * Node's built-in modules come with a code cache of their own, made under V8's default flags: those of the launcher make V8 reject
- * it, which would cost a portal call 15 ms. They are taken back for as long as these modules are loaded. The program's own chunk is
- * loaded under those that are left in the end, and its cache was made under the same (scripts/keep-code.cjs).
+ * it, and loading them would take three times as long. They are taken back for as long as these modules are loaded. The program's own
+ * chunk is loaded under those that are left in the end, and its cache was made under the same (scripts/keep-code.cjs).
+ * @param withNames an address is a name, which has to be resolved.
  */
-function prepareRuntime(): void {
+function prepareRuntime(withNames: boolean): void {
   // Fetched, not imported: the module is heavy, and a cached connect never comes here.
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   setFlagsFromString('--rehash-snapshot');
   setFlagsFromString('--sparkplug');
   setFlagsFromString('--min-semi-space-size=0');
-  for (const name of BUILT_IN) process.getBuiltinModule(name);
+  // With all that they load themselves.
+  for (const name of ['tls', 'http2']) process.getBuiltinModule(name);
+  if (withNames) process.getBuiltinModule('dns');
   setFlagsFromString('--no-sparkplug');
-  // The expression by which Node knows an IPv6 address is so large that optimizing it takes 3 ms, longer than a TLS handshake.
+  // The expression by which Node knows an IPv6 address is so large that optimizing it, for a portal that is named, costs as much as
+  // a TLS handshake.
   setFlagsFromString('--no-regexp-optimization');
 }

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { Metadata } from '@grpc/grpc-js';
+import type { Metadata } from './request-headers.ts';
 
 /**
  * What every call says besides its message: the messages have no field for it (contract/portal.md).
@@ -7,11 +7,11 @@ import { Metadata } from '@grpc/grpc-js';
  * @param eventId the same over every retry of an event.
  */
 export function metadataOf(agentId: string, vhost: string | null, eventId?: string): Metadata {
-  const metadata = new Metadata();
-  metadata.set('x-agent-id', headerValue(agentId || hostname()));
-  if (vhost !== null) metadata.set('x-ocserv-vhost', headerValue(vhost));
-  if (eventId !== undefined) metadata.set('x-event-id', eventId);
-  return metadata;
+  return {
+    'x-agent-id': headerValue(agentId || hostname()),
+    ...(vhost === null ? {} : { 'x-ocserv-vhost': headerValue(vhost) }),
+    ...(eventId === undefined ? {} : { 'x-event-id': eventId }),
+  };
 }
 
 /** gRPC's text metadata is printable ASCII; anything else is percent-encoded, as gRPC does for its own messages. */

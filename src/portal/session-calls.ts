@@ -1,20 +1,20 @@
-import { status } from '@grpc/grpc-js';
 import type { SessionEvent, Stats } from '../accounting/event.ts';
 import type { Config } from '../config/schema.ts';
 import type { Failure, PortalCall } from '../policy/types.ts';
 import { diagnose } from './diagnose.ts';
-import { AuthServiceService } from './gen/vpn/v1/auth.ts';
 import {
   DisconnectReason,
-  EventServiceService,
   type ReportConnectResponse,
   type ReportDisconnectResponse,
   type ReportSessionUpdateResponse,
   type SessionStats,
   SessionStatus,
 } from './gen/vpn/v1/events.ts';
-import type { Attempt, Line, Method } from './line.ts';
+import { Status } from './grpc-status.ts';
+import type { Attempt, Line } from './line.ts';
 import { metadataOf } from './metadata.ts';
+import { METHODS, type Method } from './methods.ts';
+import type { Metadata } from './request-headers.ts';
 import { clip } from './status.ts';
 import { timed } from './timed.ts';
 
@@ -60,11 +60,11 @@ export async function report(line: Line, config: Config, id: string, event: Sess
   const metadata = metadataOf(config.agent_id, event.vhost, id);
   const { attempt, call } = await send(line, event, metadata, config.portal.timeout);
   if ('response' in attempt) return { ...fromResponse(attempt.response), call };
-  if (attempt.code === status.INVALID_ARGUMENT) {
+  if (attempt.code === Status.INVALID_ARGUMENT) {
     return { kind: 'invalid', detail: clip(attempt.details), call };
   }
   const failure = await diagnose(attempt, config);
-  if (attempt.code === status.UNIMPLEMENTED) return { kind: 'unknown call', failure, call };
+  if (attempt.code === Status.UNIMPLEMENTED) return { kind: 'unknown call', failure, call };
   return { kind: 'failed', failure, reached: attempt.everReached, call };
 }
 
@@ -72,7 +72,7 @@ export async function report(line: Line, config: Config, id: string, event: Sess
 export async function validate(line: Line, config: Config, session: Validation): Promise<Validated> {
   const { username, sessionId, clientIp, vhost } = session;
   const request = { username, sessionId, clientIp, requestTime: new Date() };
-  const { attempt, call } = await timed(AuthServiceService.validateSession, (method) =>
+  const { attempt, call } = await timed(METHODS.validateSession, (method) =>
     line.call(method, request, metadataOf(config.agent_id, vhost), config.portal.timeout, { retries: 0 }),
   );
   if (!('response' in attempt)) {
@@ -87,7 +87,7 @@ type Response = ReportConnectResponse | ReportDisconnectResponse | ReportSession
 function send(
   line: Line,
   event: SessionEvent,
-  metadata: ReturnType<typeof metadataOf>,
+  metadata: Metadata,
   budget: number,
 ): Promise<{ attempt: Attempt<Response>; call: PortalCall }> {
   const { username, sessionId } = event;
@@ -100,7 +100,7 @@ function send(
       const { clientIp, vpnIp, device, groupname } = event;
       const more = { clientIp, vpnIp, device, groupname, metadata: { ...event.metadata } };
       const request = { username, sessionId, connectedAt: at, ...more };
-      return once(EventServiceService.reportConnect, request);
+      return once(METHODS.reportConnect, request);
     }
     case 'disconnect': {
       const more = {
@@ -109,7 +109,7 @@ function send(
         metadata: { ...event.metadata },
       };
       const request = { username, sessionId, disconnectedAt: at, ...more };
-      return once(EventServiceService.reportDisconnect, request);
+      return once(METHODS.reportDisconnect, request);
     }
     case 'update': {
       const more = {
@@ -117,7 +117,7 @@ function send(
         status: SessionStatus[`SESSION_STATUS_${event.status}`],
       };
       const request = { username, sessionId, updateTime: at, ...more };
-      return once(EventServiceService.reportSessionUpdate, request);
+      return once(METHODS.reportSessionUpdate, request);
     }
   }
 }

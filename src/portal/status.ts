@@ -1,29 +1,29 @@
-import { status } from '@grpc/grpc-js';
 import type { Failure } from '../policy/types.ts';
+import { Status, statusName } from './grpc-status.ts';
 
 /** Statuses that speak of the portal's availability (contract/portal.md); any other does not count. */
 const UNAVAILABILITY: ReadonlySet<number> = new Set([
-  status.UNAVAILABLE,
-  status.DEADLINE_EXCEEDED,
-  status.INTERNAL,
-  status.UNKNOWN,
-  status.RESOURCE_EXHAUSTED,
-  status.ABORTED,
-  status.DATA_LOSS,
-  status.CANCELLED,
+  Status.UNAVAILABLE,
+  Status.DEADLINE_EXCEEDED,
+  Status.INTERNAL,
+  Status.UNKNOWN,
+  Status.RESOURCE_EXHAUSTED,
+  Status.ABORTED,
+  Status.DATA_LOSS,
+  Status.CANCELLED,
 ]);
 
 const MISCONFIGURED: ReadonlyMap<number, string> = new Map([
   [
-    status.UNAUTHENTICATED,
+    Status.UNAUTHENTICATED,
     'the portal does not know this agent: see that portal.tls.cert_file is the certificate it expects',
   ],
   [
-    status.PERMISSION_DENIED,
+    Status.PERMISSION_DENIED,
     'the portal knows this agent but does not let it ask: grant agent_id the right to make this call there',
   ],
   [
-    status.UNIMPLEMENTED,
+    Status.UNIMPLEMENTED,
     'what answers there is not the portal, or is too old for this contract: see portal.address and run make proto-check',
   ],
 ]);
@@ -32,7 +32,7 @@ const MISCONFIGURED: ReadonlyMap<number, string> = new Map([
 export function failureOf(code: number, details: string, reached: boolean): Failure {
   const cure = MISCONFIGURED.get(code);
   return {
-    code: status[code] ?? `STATUS_${code}`,
+    code: statusName(code) ?? `STATUS_${code}`,
     detail: clip(details),
     cure: cure ?? '',
     counts: !UNAVAILABILITY.has(code) ? 'no' : reached ? 'provokable' : 'unreached',

@@ -1,7 +1,8 @@
-import { status } from '@grpc/grpc-js';
 import type { PortalCall } from '../policy/types.ts';
 import { milliseconds } from '../state/clock.ts';
-import type { Attempt, Method } from './line.ts';
+import { statusName } from './grpc-status.ts';
+import type { Attempt } from './line.ts';
+import type { Method } from './methods.ts';
 
 /** Makes a call and says how long it took and what it ended with, as the metrics count it. */
 export async function timed<Request, Response>(
@@ -11,8 +12,7 @@ export async function timed<Request, Response>(
   const since = milliseconds();
   const attempt = await call(method);
   const seconds = (milliseconds() - since) / 1_000;
-  const rpc = method.path.slice(method.path.lastIndexOf('/') + 1);
   // The portal may answer with any number, and a label must have few values.
-  const code = 'response' in attempt ? 'OK' : (status[attempt.code] ?? 'UNKNOWN');
-  return { attempt, call: { rpc, code, seconds } };
+  const code = 'response' in attempt ? 'OK' : (statusName(attempt.code) ?? 'UNKNOWN');
+  return { attempt, call: { rpc: method.name, code, seconds } };
 }

@@ -39,7 +39,7 @@ export async function validateSessions(
     const unasked = sessions.length === 0 ? [] : ['the portal was not asked: the circuit breaker is open'];
     return { invalid, problems: unasked };
   }
-  const { portalCalls } = await loadPortal();
+  const { portalCalls } = await loadPortal(config);
   const calls = portalCalls(config, noteCertificate(state));
   try {
     if (sessions.length === 0) await askNobody(calls, state);

@@ -66,15 +66,25 @@ describe('of Node’s own modules', () => {
     ]);
   });
 
-  test('a connect that asks the portal loads gRPC’s, so that this would see one', async () => {
-    await using agent = await fixture.install();
-    const loaded = await modulesOf(agent, { ...CONNECT, USERNAME: 'alice' });
-    for (const name of ['http2', 'tls']) assert.ok(loaded.includes(name), name);
-    assert.ok(!loaded.includes('perf_hooks'), 'a clock alone does not need all that');
-  });
+  const called = (name: string): string => fixture.portal.address.replace('127.0.0.1', name);
 
-  test('and loads them all before V8’s flags are changed for gRPC: later ones would be compiled anew', async () => {
-    await using agent = await fixture.install();
-    assert.deepEqual(await modulesOf(agent, { ...CONNECT, USERNAME: 'alice' }, 'flags'), []);
-  });
+  for (const [portal, resolver] of [
+    ['127.0.0.1', false],
+    ['localhost', true],
+  ] as const) {
+    test(`a connect that asks the portal at ${portal} loads TLS and HTTP/2, and no more than it needs`, async () => {
+      await using agent = await fixture.install();
+      agent.configure({ address: called(portal) }, fixture.certificates);
+      const loaded = await modulesOf(agent, { ...CONNECT, USERNAME: 'alice' });
+      for (const name of ['http2', 'tls']) assert.ok(loaded.includes(name), name);
+      for (const name of ['perf_hooks', 'zlib', 'dns/promises']) assert.ok(!loaded.includes(name), name);
+      assert.equal(loaded.includes('dns'), resolver);
+    });
+
+    test(`and loads them all before V8’s flags are changed: later ones would be compiled anew: ${portal}`, async () => {
+      await using agent = await fixture.install();
+      agent.configure({ address: called(portal) }, fixture.certificates);
+      assert.deepEqual(await modulesOf(agent, { ...CONNECT, USERNAME: 'alice' }, 'flags'), []);
+    });
+  }
 });

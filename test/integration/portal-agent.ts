@@ -1,16 +1,24 @@
 /** What an agent does on the wire, with nothing of the agent in it: plain calls to a portal. */
 import { readFileSync } from 'node:fs';
-import { type CallOptions, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import type { CertificateFiles } from '../../scripts/portal/certificates.ts';
 import {
-  AuthServiceClient,
+  type ChannelCredentials,
+  Client,
+  credentials,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import type { CertificateFiles } from '../../scripts/portal/certificates.ts';
+import { serviceOf } from '../../scripts/portal/service-of.ts';
+import {
+  AuthServiceDefinition,
   CheckPolicyRequest,
   type CheckPolicyResponse,
   ValidateSessionRequest,
   type ValidateSessionResponse,
 } from '../../src/portal/gen/vpn/v1/auth.ts';
 import {
-  EventServiceClient,
+  EventServiceDefinition,
   ReportDisconnectRequest,
   type ReportDisconnectResponse,
   ReportSessionUpdateRequest,
@@ -18,17 +26,12 @@ import {
 } from '../../src/portal/gen/vpn/v1/events.ts';
 
 type Headers = Record<string, string>;
-type Callback<Response> = (error: ServiceError | null, response: Response) => void;
 
-function answer<Response>(send: (callback: Callback<Response>) => void): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    send((error, response) => (error === null ? resolve(response) : reject(error)));
-  });
-}
+const AUTH = serviceOf(AuthServiceDefinition);
+const EVENTS = serviceOf(EventServiceDefinition);
 
 export class PortalAgent {
-  readonly #auth: AuthServiceClient;
-  readonly #events: EventServiceClient;
+  readonly #client: Client;
   readonly #deadlineMs: number;
 
   /** With only `ca`, the agent shows no certificate. */
@@ -38,53 +41,60 @@ export class PortalAgent {
     deadlineMs = 10_000,
   ) {
     const optional = (path: string | undefined) => (path === undefined ? null : readFileSync(path));
-    const channel = credentials.createSsl(
+    const channel: ChannelCredentials = credentials.createSsl(
       readFileSync(files.ca),
       optional(files.agentKey),
       optional(files.agentCertificate),
     );
     // TLS has no server name for an IP address (RFC 6066).
-    const options = { 'grpc.ssl_target_name_override': 'localhost' };
-    this.#auth = new AuthServiceClient(address, channel, options);
-    this.#events = new EventServiceClient(address, channel, options);
+    this.#client = new Client(address, channel, { 'grpc.ssl_target_name_override': 'localhost' });
     this.#deadlineMs = deadlineMs;
   }
 
-  #options(): Partial<CallOptions> {
-    return { deadline: Date.now() + this.#deadlineMs };
+  #call<Request, Response>(
+    { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
+    request: Request,
+    headers: Headers,
+  ): Promise<Response> {
+    const metadata = Metadata.fromHttp2Headers(headers);
+    const options = { deadline: Date.now() + this.#deadlineMs };
+    return new Promise((resolve, reject) => {
+      const done = (error: ServiceError | null, response?: Response): void => {
+        if (error === null) resolve(response as Response);
+        else reject(error);
+      };
+      this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        options,
+        done,
+      );
+    });
   }
 
   check(request: Partial<CheckPolicyRequest>, headers: Headers = {}): Promise<CheckPolicyResponse> {
-    const message = CheckPolicyRequest.create(request);
-    const metadata = Metadata.fromHttp2Headers(headers);
-    return answer((callback) => this.#auth.checkPolicy(message, metadata, this.#options(), callback));
+    return this.#call(AUTH.checkPolicy, CheckPolicyRequest.create(request), headers);
   }
 
   validate(request: Partial<ValidateSessionRequest>): Promise<ValidateSessionResponse> {
-    const message = ValidateSessionRequest.create(request);
-    return answer((callback) =>
-      this.#auth.validateSession(message, new Metadata(), this.#options(), callback),
-    );
+    return this.#call(AUTH.validateSession, ValidateSessionRequest.create(request), {});
   }
 
   disconnected(
     request: Partial<ReportDisconnectRequest>,
     headers: Headers = {},
   ): Promise<ReportDisconnectResponse> {
-    const message = ReportDisconnectRequest.create(request);
-    const metadata = Metadata.fromHttp2Headers(headers);
-    return answer((callback) => this.#events.reportDisconnect(message, metadata, this.#options(), callback));
+    return this.#call(EVENTS.reportDisconnect, ReportDisconnectRequest.create(request), headers);
   }
 
   update(request: Partial<ReportSessionUpdateRequest>): Promise<ReportSessionUpdateResponse> {
-    const message = ReportSessionUpdateRequest.create(request);
-    return answer((callback) =>
-      this.#events.reportSessionUpdate(message, new Metadata(), this.#options(), callback),
-    );
+    return this.#call(EVENTS.reportSessionUpdate, ReportSessionUpdateRequest.create(request), {});
   }
 
   [Symbol.dispose](): void {
-    this.#auth.close();
-    this.#events.close();
+    this.#client.close();
   }
 }

@@ -3,18 +3,6 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 
 export const protobufPackage = "vpn.v1";
@@ -568,79 +556,31 @@ export const ValidateSessionResponse: MessageFns<ValidateSessionResponse> = {
  * Every call carries the metadata `x-agent-id`, and `x-ocserv-vhost` where ocserv names a virtual host: the messages
  * have no field for them. A status other than OK is not a decision; INVALID_ARGUMENT alone is an answer, a denial.
  */
-export type AuthServiceService = typeof AuthServiceService;
-export const AuthServiceService = {
-  /** Asked when a user connects; ocserv holds the client back until there is an answer. */
-  checkPolicy: {
-    path: "/vpn.v1.AuthService/CheckPolicy" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: CheckPolicyRequest): Buffer => Buffer.from(CheckPolicyRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): CheckPolicyRequest => CheckPolicyRequest.decode(value),
-    responseSerialize: (value: CheckPolicyResponse): Buffer => Buffer.from(CheckPolicyResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): CheckPolicyResponse => CheckPolicyResponse.decode(value),
-  },
-  /** Asked again and again for a session that is live: may it stay? */
-  validateSession: {
-    path: "/vpn.v1.AuthService/ValidateSession" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ValidateSessionRequest): Buffer =>
-      Buffer.from(ValidateSessionRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ValidateSessionRequest => ValidateSessionRequest.decode(value),
-    responseSerialize: (value: ValidateSessionResponse): Buffer =>
-      Buffer.from(ValidateSessionResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ValidateSessionResponse => ValidateSessionResponse.decode(value),
+export type AuthServiceDefinition = typeof AuthServiceDefinition;
+export const AuthServiceDefinition = {
+  name: "AuthService",
+  fullName: "vpn.v1.AuthService",
+  methods: {
+    /** Asked when a user connects; ocserv holds the client back until there is an answer. */
+    checkPolicy: {
+      name: "CheckPolicy",
+      requestType: CheckPolicyRequest as typeof CheckPolicyRequest,
+      requestStream: false,
+      responseType: CheckPolicyResponse as typeof CheckPolicyResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Asked again and again for a session that is live: may it stay? */
+    validateSession: {
+      name: "ValidateSession",
+      requestType: ValidateSessionRequest as typeof ValidateSessionRequest,
+      requestStream: false,
+      responseType: ValidateSessionResponse as typeof ValidateSessionResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
-
-export interface AuthServiceServer extends UntypedServiceImplementation {
-  /** Asked when a user connects; ocserv holds the client back until there is an answer. */
-  checkPolicy: handleUnaryCall<CheckPolicyRequest, CheckPolicyResponse>;
-  /** Asked again and again for a session that is live: may it stay? */
-  validateSession: handleUnaryCall<ValidateSessionRequest, ValidateSessionResponse>;
-}
-
-export interface AuthServiceClient extends Client {
-  /** Asked when a user connects; ocserv holds the client back until there is an answer. */
-  checkPolicy(
-    request: CheckPolicyRequest,
-    callback: (error: ServiceError | null, response: CheckPolicyResponse) => void,
-  ): ClientUnaryCall;
-  checkPolicy(
-    request: CheckPolicyRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: CheckPolicyResponse) => void,
-  ): ClientUnaryCall;
-  checkPolicy(
-    request: CheckPolicyRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: CheckPolicyResponse) => void,
-  ): ClientUnaryCall;
-  /** Asked again and again for a session that is live: may it stay? */
-  validateSession(
-    request: ValidateSessionRequest,
-    callback: (error: ServiceError | null, response: ValidateSessionResponse) => void,
-  ): ClientUnaryCall;
-  validateSession(
-    request: ValidateSessionRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ValidateSessionResponse) => void,
-  ): ClientUnaryCall;
-  validateSession(
-    request: ValidateSessionRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ValidateSessionResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const AuthServiceClient = makeGenericClientConstructor(AuthServiceService, "vpn.v1.AuthService") as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): AuthServiceClient;
-  service: typeof AuthServiceService;
-  serviceName: string;
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

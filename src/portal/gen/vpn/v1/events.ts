@@ -3,18 +3,6 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 
 export const protobufPackage = "vpn.v1";
@@ -1019,113 +1007,40 @@ export const SessionStats: MessageFns<SessionStats> = {
  * can drop repeats. `success = false` means that the portal did not take the event; it is sent again, as after an
  * error. Every call also carries `x-agent-id`, and `x-ocserv-vhost` where ocserv names a virtual host.
  */
-export type EventServiceService = typeof EventServiceService;
-export const EventServiceService = {
-  /** After a connect was allowed. */
-  reportConnect: {
-    path: "/vpn.v1.EventService/ReportConnect" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ReportConnectRequest): Buffer => Buffer.from(ReportConnectRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ReportConnectRequest => ReportConnectRequest.decode(value),
-    responseSerialize: (value: ReportConnectResponse): Buffer =>
-      Buffer.from(ReportConnectResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ReportConnectResponse => ReportConnectResponse.decode(value),
-  },
-  /** After a session ended. */
-  reportDisconnect: {
-    path: "/vpn.v1.EventService/ReportDisconnect" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ReportDisconnectRequest): Buffer =>
-      Buffer.from(ReportDisconnectRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ReportDisconnectRequest => ReportDisconnectRequest.decode(value),
-    responseSerialize: (value: ReportDisconnectResponse): Buffer =>
-      Buffer.from(ReportDisconnectResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ReportDisconnectResponse => ReportDisconnectResponse.decode(value),
-  },
-  /** From time to time for each live session. */
-  reportSessionUpdate: {
-    path: "/vpn.v1.EventService/ReportSessionUpdate" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ReportSessionUpdateRequest): Buffer =>
-      Buffer.from(ReportSessionUpdateRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ReportSessionUpdateRequest => ReportSessionUpdateRequest.decode(value),
-    responseSerialize: (value: ReportSessionUpdateResponse): Buffer =>
-      Buffer.from(ReportSessionUpdateResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ReportSessionUpdateResponse => ReportSessionUpdateResponse.decode(value),
+export type EventServiceDefinition = typeof EventServiceDefinition;
+export const EventServiceDefinition = {
+  name: "EventService",
+  fullName: "vpn.v1.EventService",
+  methods: {
+    /** After a connect was allowed. */
+    reportConnect: {
+      name: "ReportConnect",
+      requestType: ReportConnectRequest as typeof ReportConnectRequest,
+      requestStream: false,
+      responseType: ReportConnectResponse as typeof ReportConnectResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** After a session ended. */
+    reportDisconnect: {
+      name: "ReportDisconnect",
+      requestType: ReportDisconnectRequest as typeof ReportDisconnectRequest,
+      requestStream: false,
+      responseType: ReportDisconnectResponse as typeof ReportDisconnectResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** From time to time for each live session. */
+    reportSessionUpdate: {
+      name: "ReportSessionUpdate",
+      requestType: ReportSessionUpdateRequest as typeof ReportSessionUpdateRequest,
+      requestStream: false,
+      responseType: ReportSessionUpdateResponse as typeof ReportSessionUpdateResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
-
-export interface EventServiceServer extends UntypedServiceImplementation {
-  /** After a connect was allowed. */
-  reportConnect: handleUnaryCall<ReportConnectRequest, ReportConnectResponse>;
-  /** After a session ended. */
-  reportDisconnect: handleUnaryCall<ReportDisconnectRequest, ReportDisconnectResponse>;
-  /** From time to time for each live session. */
-  reportSessionUpdate: handleUnaryCall<ReportSessionUpdateRequest, ReportSessionUpdateResponse>;
-}
-
-export interface EventServiceClient extends Client {
-  /** After a connect was allowed. */
-  reportConnect(
-    request: ReportConnectRequest,
-    callback: (error: ServiceError | null, response: ReportConnectResponse) => void,
-  ): ClientUnaryCall;
-  reportConnect(
-    request: ReportConnectRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ReportConnectResponse) => void,
-  ): ClientUnaryCall;
-  reportConnect(
-    request: ReportConnectRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ReportConnectResponse) => void,
-  ): ClientUnaryCall;
-  /** After a session ended. */
-  reportDisconnect(
-    request: ReportDisconnectRequest,
-    callback: (error: ServiceError | null, response: ReportDisconnectResponse) => void,
-  ): ClientUnaryCall;
-  reportDisconnect(
-    request: ReportDisconnectRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ReportDisconnectResponse) => void,
-  ): ClientUnaryCall;
-  reportDisconnect(
-    request: ReportDisconnectRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ReportDisconnectResponse) => void,
-  ): ClientUnaryCall;
-  /** From time to time for each live session. */
-  reportSessionUpdate(
-    request: ReportSessionUpdateRequest,
-    callback: (error: ServiceError | null, response: ReportSessionUpdateResponse) => void,
-  ): ClientUnaryCall;
-  reportSessionUpdate(
-    request: ReportSessionUpdateRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ReportSessionUpdateResponse) => void,
-  ): ClientUnaryCall;
-  reportSessionUpdate(
-    request: ReportSessionUpdateRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ReportSessionUpdateResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const EventServiceClient = makeGenericClientConstructor(
-  EventServiceService,
-  "vpn.v1.EventService",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): EventServiceClient;
-  service: typeof EventServiceService;
-  serviceName: string;
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -1,0 +1,184 @@
+import { type ClientHttp2Session, connect as speakHttp2 } from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { checkServerIdentity, connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
+import { type Address, formatAddress } from '../config/address.ts';
+import { isIpAddress } from '../config/ip.ts';
+import { CLOSED, CLOSED_BY_US, type Fault, faultOf, goneAway, NO_HTTP2 } from './fault.ts';
+
+/** To whom, and how. */
+export interface Endpoint {
+  readonly address: Address;
+  /** The name that the portal's certificate must carry; empty: the address' own. */
+  readonly serverName: string;
+  /** Null: without TLS. */
+  readonly secureContext: SecureContext | null;
+}
+
+/** A call, as the connection that it goes over sees it. */
+export interface Passenger {
+  /** It may send. At most once. */
+  begin(session: ClientHttp2Session): void;
+  /** The other side has taken the connection: from now on it is the call that takes its time. Once, before or after `begin`. */
+  reached(): void;
+  /** The connection is no more, and this call has not begun. What has begun hears of it by its stream. */
+  lost(fault: Fault): void;
+}
+
+/** Of several addresses of one name, milliseconds that each but the last may take to connect before the next is tried. */
+const NEXT_FAMILY_MS = 500;
+
+/** HTTP/2's code of an end that is none of anybody's fault (RFC 9113, section 7). */
+const NO_ERROR = 0;
+
+/** One HTTP/2 connection to one address, from its beginning to its end; it is never made anew. */
+export class Connection {
+  readonly endpoint: Endpoint;
+  readonly #socket: Socket;
+  readonly #passengers = new Set<Passenger>();
+  /** Those that wait until they may send. */
+  readonly #waiting = new Set<Passenger>();
+  #session: ClientHttp2Session | null = null;
+  #isReached = false;
+  #isRetired = false;
+  #fault: Fault | null = null;
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+    this.#socket = this.#connect();
+    this.#socket.on('error', (error) => this.#end(faultOf(error)));
+    this.#socket.on('close', () => this.#end(CLOSED));
+  }
+
+  /** The other side speaks HTTP/2 and has taken our certificate: its first SETTINGS are here, as they are when grpc-js is READY. */
+  get isReached(): boolean {
+    return this.#isReached;
+  }
+
+  /** Whether it takes further calls: it is being made, or it stands. */
+  get isOpen(): boolean {
+    return this.#fault === null && !this.#isRetired && this.#session?.closed !== true;
+  }
+
+  /** Why it is no more; null while it is there. */
+  get fault(): Fault | null {
+    return this.#fault;
+  }
+
+  get isSecure(): boolean {
+    return this.endpoint.secureContext !== null;
+  }
+
+  /** What HTTP/2 calls the other side: by the name that its certificate must carry. */
+  get authority(): string {
+    return this.endpoint.serverName || formatAddress(this.endpoint.address);
+  }
+
+  /** When the portal's certificate expires, as OpenSSL writes it. */
+  get certificateExpiry(): string | undefined {
+    return this.#socket instanceof TLSSocket ? this.#socket.getPeerCertificate().valid_to : undefined;
+  }
+
+  /**
+   * Takes a call along. The first goes out with our own first words; those after it wait for the other side's, which say how many it
+   * takes at once.
+   */
+  join(passenger: Passenger): void {
+    if (this.#fault !== null) {
+      passenger.lost(this.#fault);
+      return;
+    }
+    this.#passengers.add(passenger);
+    if (this.#isReached && this.#session !== null) {
+      passenger.reached();
+      passenger.begin(this.#session);
+    } else this.#waiting.add(passenger);
+  }
+
+  /** Its call is over. */
+  leave(passenger: Passenger): void {
+    this.#passengers.delete(passenger);
+    this.#waiting.delete(passenger);
+    this.#closeIfUnused();
+  }
+
+  /** Takes no further calls; those that are on their way may end. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#closeIfUnused();
+  }
+
+  /** At once: calls that are on their way are lost. */
+  close(): void {
+    this.#end(CLOSED_BY_US);
+  }
+
+  #closeIfUnused(): void {
+    if (!this.isOpen && this.#passengers.size === 0) this.close();
+  }
+
+  #connect(): Socket {
+    const { address, serverName, secureContext } = this.endpoint;
+    const { host, port } = address;
+    const to = { host, port, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_FAMILY_MS };
+    if (secureContext === null) {
+      const socket = connectTcp(to);
+      return socket.once('connect', () => this.#speak(socket));
+    }
+    const name = serverName || host;
+    const socket = connectTls({
+      ...to,
+      secureContext,
+      ALPNProtocols: ['h2'],
+      rejectUnauthorized: true,
+      // RFC 6066, section 3: TLS knows no server name that is an IP address.
+      ...(isIpAddress(name) ? {} : { servername: name }),
+      checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
+    });
+    return socket.once('secureConnect', () => {
+      // RFC 9113, section 3.2; node:http2 would not look.
+      if (socket.alpnProtocol === 'h2') this.#speak(socket);
+      else this.#end(NO_HTTP2);
+    });
+  }
+
+  #speak(socket: Socket): void {
+    const session = speakHttp2(this.isSecure ? 'https://portal' : 'http://portal', {
+      createConnection: () => socket,
+      settings: { enablePush: false },
+    });
+    this.#session = session;
+    session.on('error', (error) => this.#end(faultOf(error)));
+    session.on('close', () => this.#end(CLOSED));
+    session.on('goaway', (code) => {
+      if (code !== NO_ERROR) this.#end(goneAway(code));
+      // node:http2 lets the calls that are on their way end, and makes no new ones.
+      else setImmediate(() => this.#closeIfUnused());
+    });
+    session.once('remoteSettings', () => this.#reach(session));
+    const [first] = this.#waiting;
+    if (first !== undefined) this.#begin(first, session);
+  }
+
+  #reach(session: ClientHttp2Session): void {
+    if (this.#fault !== null) return;
+    this.#isReached = true;
+    for (const passenger of this.#passengers) passenger.reached();
+    for (const passenger of this.#waiting) this.#begin(passenger, session);
+  }
+
+  #begin(passenger: Passenger, session: ClientHttp2Session): void {
+    this.#waiting.delete(passenger);
+    passenger.begin(session);
+  }
+
+  /** The first reason is the true one: what comes after it is what became of the rest. */
+  #end(fault: Fault): void {
+    if (this.#fault !== null) return;
+    this.#fault = fault;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    this.#session?.destroy();
+    this.#socket.destroy();
+    for (const passenger of waiting) passenger.lost(fault);
+  }
+}

@@ -1,0 +1,28 @@
+/** Why a connection was not made, or is no more. */
+export interface Fault {
+  /** Of Node, the system and OpenSSL (`ECONNREFUSED`, `CERT_HAS_EXPIRED`): one for each address that was tried. */
+  readonly codes: readonly string[];
+  /** What they say of it. */
+  readonly text: string;
+}
+
+/** The other side ended it, and did not say why. */
+export const CLOSED: Fault = { codes: ['CLOSED'], text: 'it closed the connection' };
+/** We did. */
+export const CLOSED_BY_US: Fault = { codes: ['CLOSED_BY_US'], text: 'the connection was closed here' };
+/** TLS stands, and what was agreed on for it is not HTTP/2. */
+export const NO_HTTP2: Fault = { codes: ['NO_HTTP2'], text: 'no HTTP/2 was agreed on (ALPN)' };
+
+/** @param code why, by HTTP/2's (RFC 9113, section 7). */
+export function goneAway(code: number): Fault {
+  return { codes: ['GOAWAY'], text: `it ended the connection with HTTP/2's code ${code}` };
+}
+
+/** A name has several addresses, and each of them its own error. */
+export function faultOf(error: Error): Fault {
+  const each = error instanceof AggregateError ? (error.errors as Error[]) : [error];
+  return {
+    codes: each.map((one) => String((one as NodeJS.ErrnoException).code ?? '')),
+    text: each.map(({ message }) => message).join(', '),
+  };
+}
