@@ -25,9 +25,12 @@ export function leaveSlot(): void {
   closeSync(DESCRIPTOR);
 }
 
-/** Whole seconds that a hook may wait for its slot: of its deadline the last quarter is for itself. 0: none. Pure. */
+/**
+ * Whole seconds that a hook may wait for its slot: until its deadline, from when on it can answer only by what is in the state, and so
+ * at once. Pure.
+ */
 export function patienceFor(deadline: number): number {
-  return Math.min(LONGEST, Math.floor((deadline * 3) / 4_000));
+  return Math.min(LONGEST, Math.floor(deadline / 1_000));
 }
 
 /** Has the launchers of the hooks to come know it. Where it cannot be written, hooks start all at once. */

@@ -67,7 +67,7 @@ describe('how long a hook may wait for its slot', () => {
   test('is written down by the first hook, for those of its configuration', async () => {
     await using agent = await fixture.install();
     await agent.disconnect('alice');
-    assert.equal(written(agent), '6\n', 'of 8 seconds, the default');
+    assert.equal(written(agent), '8\n', 'the default');
     assert.deepEqual([statSync(agent.runDir).mode & 0o777, readdirSync(agent.runDir)], [0o700, ['patience']]);
     const { ino } = statSync(join(agent.runDir, 'patience'));
     await agent.connect('alice');
@@ -77,7 +77,7 @@ describe('how long a hook may wait for its slot', () => {
       fixture.certificates,
     );
     await agent.connect('alice');
-    assert.equal(written(agent), '3\n');
+    assert.equal(written(agent), '5\n');
   });
 
   test('is not written where somebody else has the folder', async () => {
