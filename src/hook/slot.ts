@@ -10,8 +10,8 @@ import type { Config } from '../config/schema.ts';
 /** The launcher opens it for a hook that has waited; to close it is to leave the slot. */
 const DESCRIPTOR = 9;
 
-/** Seconds. Who has a slot may have stopped, and whoever waits for it has nothing to gain by more. */
-const LONGEST = 30;
+/** Seconds, of which the launcher waits four times as many in all: far less than ocserv waits for a connect. */
+const LONGEST = 10;
 
 let isHeld = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;
 
@@ -26,11 +26,11 @@ export function leaveSlot(): void {
 }
 
 /**
- * Whole seconds that a hook may wait for its slot: until its deadline, from when on it can answer only by what is in the state, and so
- * at once. Pure.
+ * Whole seconds that a hook may wait for a slot before it tries the next: one whose process has stopped leaves it half of its deadline. On
+ * a machine that is too small for a storm it may wait for four, and so past its deadline; it then answers by what is in the state. Pure.
  */
 export function patienceFor(deadline: number): number {
-  return Math.min(LONGEST, Math.floor(deadline / 1_000));
+  return Math.min(LONGEST, Math.floor(deadline / 2_000));
 }
 
 /** Has the launchers of the hooks to come know it. Where it cannot be written, hooks start all at once. */

@@ -67,7 +67,7 @@ describe('how long a hook may wait for its slot', () => {
   test('is written down by the first hook, for those of its configuration', async () => {
     await using agent = await fixture.install();
     await agent.disconnect('alice');
-    assert.equal(written(agent), '8\n', 'the default');
+    assert.equal(written(agent), '4\n', 'of 8 seconds, the default');
     assert.deepEqual([statSync(agent.runDir).mode & 0o777, readdirSync(agent.runDir)], [0o700, ['patience']]);
     const { ino } = statSync(join(agent.runDir, 'patience'));
     await agent.connect('alice');
@@ -77,7 +77,7 @@ describe('how long a hook may wait for its slot', () => {
       fixture.certificates,
     );
     await agent.connect('alice');
-    assert.equal(written(agent), '5\n');
+    assert.equal(written(agent), '2\n');
   });
 
   test('is not written where somebody else has the folder', async () => {
@@ -117,6 +117,19 @@ describe('on a busy machine', () => {
     assert.ok(isFree(agent, `slot-${slot}`), 'it gives the slot back');
   });
 
+  test('a hook tries the next slot: who has the first may have stopped', async () => {
+    await using agent = await fixture.install('[hook]\ndeadline = "100s"');
+    using taken = await takeAll(agent);
+    patience(agent, '1');
+    const { ended } = agent.start({ ...CONNECT, USERNAME: 'alice' });
+    await until(() => awaited(agent).length > 0, 'the hook waits');
+    const [slot = 0] = awaited(agent);
+    taken.leave((slot + 1) % SLOTS);
+    const run = await ended;
+    assert.equal(run.code, 0, run.stderr);
+    assert.ok(Number(run.decision?.['duration_ms']) < 3_900, 'it has not waited for all four');
+  });
+
   test('a hook does not wait for ever: who has the slot may have stopped', async () => {
     await using agent = await fixture.install('[hook]\ndeadline = "100s"');
     using taken = await takeAll(agent);
@@ -124,12 +137,23 @@ describe('on a busy machine', () => {
     const run = await agent.connect('alice');
     assert.equal(run.code, 0, run.stderr);
     assert.equal(run.decision?.['source'], 'portal');
-    assert.ok(Number(run.decision['duration_ms']) >= 950, 'its deadline has begun with its start');
+    assert.ok(
+      Number(run.decision['duration_ms']) >= 3_900,
+      'it has tried four, and its deadline began with its start',
+    );
     assert.equal(
       readFileSync(join(agent.runDir, 'patience'), 'utf8'),
-      '30\n',
+      '10\n',
       'the next may wait by its own deadline',
     );
+    taken.leaveAll();
+  });
+
+  test('a hook that has no time to wait starts at once', async () => {
+    await using agent = await fixture.install();
+    using taken = await takeAll(agent);
+    patience(agent, '0');
+    assert.equal((await agent.connect('alice')).code, 0);
     taken.leaveAll();
   });
 
@@ -167,7 +191,6 @@ describe('on a busy machine', () => {
   for (const [what, prepare] of Object.entries({
     'the folder cannot be made': (agent: Agent) => writeFileSync(agent.runDir, ''),
     'nobody has written down how long': () => {},
-    'there is no time for it': (agent: Agent) => patience(agent, '0'),
     'what is written is no time': (agent: Agent) => patience(agent, '6; exit 0'),
     'the folder is somebody else’s': (agent: Agent) => {
       patience(agent, '6');
