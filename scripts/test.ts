@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '..');
 const only = process.argv.slice(2);
 
 const STORMS =
-  'test/integration/{storm,leader,leader-*,events,events-trouble,kill-campaign,metrics-storm,metrics-killed}.test.ts';
+  'test/integration/{storm,leader,leader-*,events,events-trouble,kill-campaign,metrics-storm,metrics-killed,slots}.test.ts';
 
 let failed = false;
 for (const { suite, files: pattern, exclude, concurrency } of [

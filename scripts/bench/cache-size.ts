@@ -59,9 +59,7 @@ export async function measureCacheSize({ folder, certificates, portal, rounds }:
   const steps = new Map<string, CacheSteps>();
   for (const { name, size, kept } of sizes) {
     const script = join(import.meta.dirname, 'cache-steps.ts');
-    const said = await output([process.execPath, '--no-warnings', script, `${size}`], {
-      OCAGENT_CONFIG: kept.configFile,
-    });
+    const said = await output([process.execPath, '--no-warnings', script, `${size}`], kept.environment);
     steps.set(name, JSON.parse(said) as CacheSteps);
   }
   return cacheSizeFigures(measured.slice(0, sizes.length), measured.slice(sizes.length), steps);
@@ -78,9 +76,9 @@ function unknown(installation: Installation, round: number): Promise<Cost> {
   return connect(installation, 1_000_000 + ((round * STRIDE) % 9_000_000), round);
 }
 
-function connect({ configFile }: Installation, number: number, round: number): Promise<Cost> {
+function connect({ environment }: Installation, number: number, round: number): Promise<Cost> {
   return timed([HOOK], {
-    OCAGENT_CONFIG: configFile,
+    ...environment,
     REASON: 'connect',
     USERNAME: userOf(number),
     GROUPNAME: GROUP,

@@ -57,9 +57,9 @@ async function walls(
 }
 
 /** @param id ocserv's, of a session that is no other's. */
-async function connect({ configFile }: Installation, number: number, id: number): Promise<number> {
+async function connect({ environment }: Installation, number: number, id: number): Promise<number> {
   const { wall } = await timed([HOOK], {
-    OCAGENT_CONFIG: configFile,
+    ...environment,
     REASON: 'connect',
     USERNAME: userOf(number),
     GROUPNAME: GROUP,
@@ -69,12 +69,12 @@ async function connect({ configFile }: Installation, number: number, id: number)
   return wall;
 }
 
-function whileCleaning({ configFile }: Installation): {
+function whileCleaning({ environment }: Installation): {
   readonly isOver: boolean;
   readonly end: Promise<void>;
 } {
   const cleaning = { isOver: false, end: Promise.resolve() };
-  cleaning.end = output([HOOK, 'cache', 'cleanup', '--json'], { OCAGENT_CONFIG: configFile })
+  cleaning.end = output([HOOK, 'cache', 'cleanup', '--json'], environment)
     .then((said) => {
       const { removed } = JSON.parse(said) as { removed: number };
       if (removed !== EXPIRED) throw new Error(`the cleanup removed ${removed} decisions of ${EXPIRED}`);
@@ -88,12 +88,12 @@ function whileCleaning({ configFile }: Installation): {
 }
 
 /** @param until so many steps are done, or something else is over. */
-async function lockWaits({ configFile }: Installation, until: number | Promise<void>): Promise<LockWaits> {
+async function lockWaits({ environment }: Installation, until: number | Promise<void>): Promise<LockWaits> {
   const child = fork(
     join(import.meta.dirname, 'lock-waits.ts'),
     typeof until === 'number' ? [`${until}`] : [],
     {
-      env: { PATH: process.env['PATH'], OCAGENT_CONFIG: configFile },
+      env: { PATH: process.env['PATH'], ...environment },
       execArgv: ['--no-warnings'],
     },
   );

@@ -78,10 +78,10 @@ function tableOf(deliveries: readonly Delivery[]): Table {
 }
 
 /** As the launcher does. */
-async function run(args: readonly string[], { configFile }: Installation): Promise<void> {
+async function run(args: readonly string[], { environment }: Installation): Promise<void> {
   await timed(
     [process.execPath, ...launcherFlags(), ...args],
-    { OCAGENT_CONFIG: configFile, SSL_CERT_FILE: '/dev/null', SSL_CERT_DIR: '/dev/null' },
+    { ...environment, SSL_CERT_FILE: '/dev/null', SSL_CERT_DIR: '/dev/null' },
     'inherit',
   );
 }

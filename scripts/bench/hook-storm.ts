@@ -4,6 +4,7 @@ import { fillCache } from './fill.ts';
 import { HOOK } from './hooks.ts';
 import { install } from './installation.ts';
 import { type Storm, storm } from './storm.ts';
+import { timed } from './timed.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
 import { endProcesses } from './workplace.ts';
 
@@ -36,8 +37,16 @@ export async function hookStorm(
   const installation = install(place, certificates);
   installation.configure({ portal: portal.address, events });
   await fillCache(installation, source === 'cache' ? count : 0);
+  // It is not the first of this machine's hooks: how long they may wait for a slot was written down by one before (src/hook/slot.ts).
+  await timed([HOOK], {
+    ...installation.environment,
+    REASON: 'host-update',
+    USERNAME: 'nobody',
+    ID: '1',
+    IP_REAL: '192.0.2.1',
+  });
   await portal.tally();
-  const env = { OCAGENT_CONFIG: installation.configFile };
+  const env = installation.environment;
   const stormed = await storm(place, [HOOK], { count, first: 0, env });
   const { queued, openings } = installation.query<{ queued: number; openings: number }>(
     `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0) AS queued,

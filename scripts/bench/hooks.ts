@@ -75,8 +75,8 @@ export function told(kind: string, installation: Installation): string {
   return `${kind}: ${drains} ${drains === 1 ? 'drain' : 'drains'}, ${waiting} events waiting at its end`;
 }
 
-function hook({ configFile }: Installation, env: Readonly<Record<string, string>>): Promise<Cost> {
-  return timed([HOOK], { OCAGENT_CONFIG: configFile, USERNAME: 'alice', GROUPNAME: 'staff', ...env });
+function hook({ environment }: Installation, env: Readonly<Record<string, string>>): Promise<Cost> {
+  return timed([HOOK], { ...environment, USERNAME: 'alice', GROUPNAME: 'staff', ...env });
 }
 
 export function connect(installation: Installation, round: number): Promise<Cost> {

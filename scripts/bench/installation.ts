@@ -5,7 +5,8 @@ import type { CertificateFiles } from '../portal/certificates.ts';
 
 /** A configuration with a state of its own. */
 export interface Installation {
-  readonly configFile: string;
+  /** What its hooks and commands need besides PATH. */
+  readonly environment: Readonly<Record<string, string>>;
   configure(options: {
     readonly portal: string;
     readonly events: boolean;
@@ -26,7 +27,8 @@ export function install(folder: string, { ca, agentCertificate, agentKey }: Cert
   const configFile = join(folder, 'config.toml');
   mkdirSync(join(folder, 'state'), { recursive: true, mode: 0o700 });
   return {
-    configFile,
+    // Nothing of it goes anywhere else.
+    environment: { OCAGENT_CONFIG: configFile, OCAGENT_RUN_DIR: join(folder, 'run') },
     state,
     configure({ portal, events, telemetry, maxSize }) {
       writeFileSync(

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { isBelow } from './workplace.ts';
 
-/** Milliseconds between two looks: a process that asks the portal lives for several of them. */
-const LOOK_MS = 50;
+/** Milliseconds between two looks: a storm lasts for many, and looking at hundreds of processes must not be a part of what is measured. */
+const LOOK_MS = 250;
 const PAGE = 4_096;
 const MIB = 2 ** 20;
 

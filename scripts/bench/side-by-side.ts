@@ -54,8 +54,8 @@ export async function measureSideBySide(bench: Bench): Promise<Found> {
   };
 }
 
-function hook({ configFile }: Installation, nth: number): Promise<Cost> {
-  return ask([HOOK], { OCAGENT_CONFIG: configFile, REASON: 'connect', GROUPNAME: GROUP }, nth);
+function hook({ environment }: Installation, nth: number): Promise<Cost> {
+  return ask([HOOK], { ...environment, REASON: 'connect', GROUPNAME: GROUP }, nth);
 }
 
 /** For one who is let in: any other answer is an error. */

@@ -27,7 +27,7 @@ export async function directStage(): Promise<Stage> {
     // Of ocserv's workers these are the process ids.
     let id = 4_710;
     const call = (environment: Readonly<Record<string, string>>) =>
-      callHook({ OCAGENT_CONFIG: installation.configFile, ...environment });
+      callHook({ ...installation.environment, ...environment });
     return {
       installation,
       portal,

@@ -23,7 +23,7 @@ export async function vpnStage(): Promise<Stage> {
       users: USERS,
       folder: folder.path,
       scripts: { connect: HOOK, disconnect: HOOK },
-      environment: { OCAGENT_CONFIG: installation.configFile },
+      environment: installation.environment,
     });
     closing.push(vpn.close);
     const portal = await startPortalProcess({

@@ -162,7 +162,7 @@ class Stage {
   async hook(environment: Record<string, string>, random: () => number): Promise<number> {
     const hook = spawn(HOOK, [], {
       detached: true,
-      env: { ...toolEnvironment(), OCAGENT_CONFIG: this.#installation.configFile, ...environment },
+      env: { ...toolEnvironment(), ...this.#installation.environment, ...environment },
       stdio: ['ignore', 'ignore', this.#stderr],
     });
     const ended = once(hook, 'exit');

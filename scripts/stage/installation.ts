@@ -10,7 +10,8 @@ export const HOOK = join(import.meta.dirname, '..', '..', 'bin', 'ocagent-hook')
 /** The program as an administrator installs it: a configuration, certificates, a state folder, a log. */
 export interface Installation {
   readonly certificates: CertificateFiles;
-  readonly configFile: string;
+  /** What its hooks and commands need besides PATH. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Of the `configure` before. */
   readonly log: HookLog;
   /**
@@ -35,6 +36,8 @@ export interface Installation {
 export async function install(folder: string): Promise<Installation> {
   const configFile = join(folder, 'config.toml');
   const certificates = await makeCertificates(join(folder, 'certificates'));
+  // Nothing of it goes anywhere else.
+  const environment = { OCAGENT_CONFIG: configFile, OCAGENT_RUN_DIR: join(folder, 'run') };
   let configured = 0;
   let log: HookLog | undefined;
   const there = () => {
@@ -47,10 +50,10 @@ export async function install(folder: string): Promise<Installation> {
     return new Database(state(), { timeout: 5_000, fileMustExist: true });
   };
   const call = (argv: [string, ...string[]]) =>
-    run(argv, { env: { ...toolEnvironment(), OCAGENT_CONFIG: configFile }, timeout: 30_000 });
+    run(argv, { env: { ...toolEnvironment(), ...environment }, timeout: 30_000 });
   return {
     certificates,
-    configFile,
+    environment,
     get log() {
       return there();
     },

@@ -1,6 +1,7 @@
 import { ConfigError, configFile, loadConfig } from '../config/load.ts';
 import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
+import { standBack } from '../state/hurry.ts';
 import { CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { exportAlong } from '../telemetry/along.ts';
@@ -21,6 +22,7 @@ export async function runDrain(): Promise<void> {
     log = new Log(config.log);
     // ocserv's folder must not be held by a process that outlives it.
     process.chdir('/');
+    standBack();
     const state = await openState(config, log, {
       patience: PATIENCE_MS,
       checkpointPages: CHECKPOINT_PAGES,

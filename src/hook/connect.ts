@@ -20,6 +20,7 @@ import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
 import { type Outcome, reportDropped } from './outcome.ts';
 import { PortalAccess } from './portal-access.ts';
+import { leaveSlot } from './slot.ts';
 
 /**
  * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the start of
@@ -81,6 +82,7 @@ async function decideInTime(
     bypassCache: false,
     onStateLost: reportStateLost(log, config),
     onProvisional: know,
+    onWaiting: leaveSlot,
     record: (tx: Transaction, decision: Decision) => {
       // The deadline has answered for us: nothing may be recorded any more, least of all a connected session.
       if (answered.tooLate) throw new Error('answered by the deadline');

@@ -9,6 +9,7 @@ import { hurry } from '../state/hurry.ts';
 import { CONNECT_CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { elapsed } from './elapsed.ts';
+import { leaveSlot } from './slot.ts';
 
 /** Milliseconds without a question after which a leader goes: even where a storm lets each wait, its siblings come closer together. */
 const LINGER_MS = 1_000;
@@ -38,7 +39,12 @@ export class PortalAccess {
    * @param term under which this process leads; null when it does not.
    */
   async ask(request: Request, atMost: number, term: number | null): Promise<PortalResult> {
-    if (term === null) return askPortal(this.#config, request, elapsed(), atMost);
+    if (term === null) {
+      return askPortal(this.#config, request, elapsed(), atMost, () => {
+        leaveSlot();
+        return false;
+      });
+    }
     // Whoever waits for it waits for the whole machine to let it load gRPC.
     hurry();
     let isAsked = false;
@@ -47,6 +53,7 @@ export class PortalAccess {
       this.#begin(term);
     });
     const result = await askPortal(this.#config, request, elapsed(), atMost, (calls) => {
+      leaveSlot();
       this.#calls = calls;
       if (isAsked) this.#begin(term);
       return true;

@@ -10,6 +10,7 @@ import { hostUpdate } from './host-update.ts';
 import { DRAIN_WANTED, launcherAnswers } from './launcher.ts';
 import { leave } from './leave.ts';
 import type { Outcome } from './outcome.ts';
+import { leaveSlot, writePatience } from './slot.ts';
 
 /** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/main.ts. */
 const FAULT = 1;
@@ -57,6 +58,7 @@ export async function runHook(): Promise<void> {
     }
     config = await loadConfig(configFile());
     log = new Log(config.log);
+    writePatience(config);
     const { status, drain, stay } = await serve(call, config, log);
     await end(status, drain, stay);
   } catch (error) {
@@ -71,6 +73,7 @@ export async function runHook(): Promise<void> {
 
   async function end(code: number, drain = false, stay?: Outcome['stay']): Promise<void> {
     final ??= drain ? code + DRAIN_WANTED : code;
+    leaveSlot();
     const written = await log.flush(call.reason === 'connect' ? connectFlush(config) : PATIENT_FLUSH_MS);
     if (stay === undefined) leave(final, !written);
     stays = true;

@@ -9,6 +9,12 @@ export function statePatience({ hook }: Config): number {
 }
 
 /**
+ * Milliseconds that a process always has to look into the state, also one that could begin only when its deadline had passed: of
+ * hundreds at once on a machine that is too small for them, those that come last would be denied with their answer in the cache.
+ */
+const LEAST_MS = 250;
+
+/**
  * Lets `deciding` decide until `hook.deadline`; after that the answer is the best that is known by then.
  * @param invalid why the request cannot be answered but with a denial; null when it is valid.
  * @param elapsed milliseconds since the deadline began to count.
@@ -27,7 +33,7 @@ export async function byDeadline(
       : invalidDecision(invalid);
   let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<Decision>((resolve) => {
-    timer = setTimeout(() => resolve(known), config.hook.deadline - elapsed);
+    timer = setTimeout(() => resolve(known), Math.max(LEAST_MS, config.hook.deadline - elapsed));
   });
   try {
     return await Promise.race([

@@ -63,6 +63,7 @@ async function hear(
       return { asking, result, isLost: consulted === null };
     }
     wake(way.leader.pid);
+    means.onWaiting?.();
     const result = await waitForAnswer(means.state, way, means);
     if (result !== null) return { asking, result, isLost: false };
     // The leader has gone, or has been too slow. Meanwhile siblings may have been told of this very user, or found the portal dead.

@@ -15,6 +15,8 @@ export interface Means extends Conditions, WayMeans {
    * @param term under which it leads: siblings may ask it meanwhile. Null when it does not.
    */
   readonly askPortal: (atMost: number, term: number | null) => Promise<PortalResult>;
+  /** Told before it waits for what a sibling asks the portal. */
+  readonly onWaiting?: () => void;
   /** What else belongs to the decision: it is recorded in the very transaction that makes it final. */
   readonly record: (tx: Transaction, decision: Decision) => void;
   readonly onStateLost: (error: StateUnusable) => void;

@@ -23,11 +23,10 @@ export type Waiting = Extract<Way, { readonly kind: 'wait' }>;
  */
 export async function waitForAnswer(
   state: State,
-  { question, takenBy }: Waiting,
-  { portal: portalNow, waitLimits }: Pick<WayMeans, 'portal' | 'waitLimits'>,
+  { question, portal, takenBy }: Waiting,
+  { waitLimits }: Pick<WayMeans, 'waitLimits'>,
 ): Promise<PortalResult | null> {
   listenForWake();
-  const portal = portalNow();
   try {
     for (;;) {
       const { stands, leader } = await state.read((tx) => ({

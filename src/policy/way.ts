@@ -16,6 +16,8 @@ export type Way =
       readonly kind: 'wait';
       readonly question: Question;
       readonly leader: Leader;
+      /** Which portal it asks: it counts no longer once somebody leads for another. */
+      readonly portal: string;
       /** Monotonic milliseconds until when the question must have been taken, or another way is looked for. */
       readonly takenBy: number;
     };
@@ -77,7 +79,7 @@ export function wayToPortal(
   }
   const question = known ?? ask(tx, number, JSON.stringify(request), waitLimits.answeredBy);
   const takenBy = isLate ? Math.min(tx.now.mono + PLACE_MS, waitLimits.answeredBy) : waitLimits.takenBy;
-  return { kind: 'wait', question, leader, takenBy };
+  return { kind: 'wait', question, leader, portal, takenBy };
 }
 
 /** Fetched, not imported: hardly any hook comes here. */

@@ -1,5 +1,7 @@
 /** Nice values: whoever holds the lock goes before those who wait for it, and before nearly everything else. */
 const HURRIED = -15;
+/** What nobody waits for goes after those whom ocserv waits for. */
+const BEHIND = 10;
 
 let usual: number | null = null;
 let allowed = true;
@@ -22,10 +24,20 @@ export function hurry(): () => void {
     allowed = false;
     return () => {};
   }
-  const before = usual;
   reasons += 1;
   return () => {
     reasons -= 1;
-    if (reasons === 0) os.setPriority(before);
+    if (reasons === 0 && usual !== null) os.setPriority(usual);
   };
+}
+
+/**
+ * Lowers this process' usual priority for good: it does what can wait, and hurries where it cannot. Only where it may raise it again,
+ * so that it keeps nobody waiting.
+ */
+export function standBack(): void {
+  hurry()();
+  if (!allowed || usual === null) return;
+  usual = Math.max(usual, BEHIND);
+  process.getBuiltinModule('node:os').setPriority(usual);
 }

@@ -92,7 +92,7 @@ export function withRealHook({ policy, body, ...options }: RealHookOptions): Rea
       ...options,
       folder: folder.path,
       scripts: { connect: script, disconnect: script, hostUpdate: script },
-      environment: { OCAGENT_CONFIG: installation.configFile },
+      environment: installation.environment,
     });
     const { server } = vpn.network;
     portal = await startPortalProcess({

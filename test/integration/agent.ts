@@ -37,6 +37,8 @@ export class Agent implements AsyncDisposable {
   readonly folder: string;
   readonly configFile: string;
   readonly state: string;
+  /** Where hooks take slots on a busy machine. */
+  readonly runDir: string;
   readonly #running = new Set<ChildProcess>();
   #started = 0;
 
@@ -44,6 +46,7 @@ export class Agent implements AsyncDisposable {
     this.folder = folder;
     this.configFile = join(folder, 'config.toml');
     this.state = join(folder, 'state', 'state.db');
+    this.runDir = join(folder, 'run');
   }
 
   static async install(options: AgentOptions): Promise<Agent> {
@@ -96,7 +99,12 @@ ${config}
     const errFile = join(this.folder, `stderr-${this.#started++}`);
     const err = openSync(errFile, 'a', 0o600);
     const child = spawn(program, args, {
-      env: { PATH: process.env['PATH'] ?? '', OCAGENT_CONFIG: this.configFile, ...env },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        OCAGENT_CONFIG: this.configFile,
+        OCAGENT_RUN_DIR: this.runDir,
+        ...env,
+      },
       cwd: '/',
       stdio: ['ignore', 'pipe', err],
     });

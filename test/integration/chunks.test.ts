@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -57,6 +58,36 @@ describe('a program of which a power cut has left only a part', () => {
       });
     }
   }
+
+  test('lets nobody in by any beginning of the launcher, whichever shell runs it', async () => {
+    await using agent = await fixture.install();
+    const { launcher } = copyOf(agent);
+    const whole = readFileSync(launcher, 'latin1');
+    // What a disk writes whole, every other boundary where a shell may take the beginning for all of it, and anything.
+    const lines = [...whole.matchAll(/\n/g)].flatMap(({ index }) => [index, index + 1]);
+    const lengths = [...new Set([...lines, 512, 1_024, 2_048, 4_096, whole.length - 2, whole.length - 3])];
+    // Whether it is a shell script at all is in the first line; without that line there is nothing that could say no.
+    const first = whole.indexOf('\n{') + 2;
+    const shells = ['dash', 'bash'].filter((shell) => spawnSync(shell, ['-c', 'true']).status === 0);
+    assert.ok(shells.length > 0);
+    for (const length of lengths.filter((one) => one >= first && one < whole.length - 1)) {
+      writeFileSync(launcher, whole.slice(0, length), 'latin1');
+      for (const shell of shells) {
+        const run = spawnSync(shell, [launcher], {
+          env: {
+            PATH: process.env['PATH'],
+            OCAGENT_CONFIG: agent.configFile,
+            ...CONNECT,
+            USERNAME: 'denied',
+          },
+        });
+        assert.ok(
+          run.status !== null && run.status !== 0 && run.status !== 64,
+          `${shell}, the first ${length} bytes`,
+        );
+      }
+    }
+  });
 
   test('lets nobody in by as much of boot.cjs as still is a program', async () => {
     await using agent = await fixture.install();

@@ -42,8 +42,8 @@ const waits = (
 ) =>
   waitForAnswer(
     state,
-    { kind: 'wait', question, leader: { term: 1, pid: process.pid }, takenBy },
-    { portal: () => portal, waitLimits },
+    { kind: 'wait', question, leader: { term: 1, pid: process.pid }, portal, takenBy },
+    { waitLimits },
   );
 
 /** By then no answer is waited for any more, and that is nobody's fault but this machine's. */

@@ -232,7 +232,13 @@ describe('a process that has its answer', () => {
         leads(tx, leader.pid);
         const question = asks(tx, process.pid);
         const other = asks(tx, leader.pid);
-        const way = { kind, question, leader: { term: 1, pid: leader.pid }, takenBy: LIMITS.takenBy };
+        const way = {
+          kind,
+          question,
+          leader: { term: 1, pid: leader.pid },
+          portal: 'a portal',
+          takenBy: LIMITS.takenBy,
+        };
         assert.deepEqual(leaveWay(tx, way, means('afterwards')), { leads: null, wakes: null });
         assert.deepEqual(
           questionRows(tx).map(({ number }) => number),

@@ -1,0 +1,58 @@
+import { closeSync, lstatSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../config/schema.ts';
+
+/**
+ * Where a machine is so busy that hooks had better start one after another, the launcher (bin/ocagent-hook) has each wait for a slot
+ * first. It knows no configuration, so how long one may wait is written down for it, for as long as this machine is up.
+ */
+
+/** The launcher opens it for a hook that has waited; to close it is to leave the slot. */
+const DESCRIPTOR = 9;
+
+/** Seconds. Who has a slot may have stopped, and whoever waits for it has nothing to gain by more. */
+const LONGEST = 30;
+
+let isHeld = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;
+
+/**
+ * Lets the next hook start: this one is about to wait for something other than the processor, or has done its work. Only the first
+ * call does anything.
+ */
+export function leaveSlot(): void {
+  if (!isHeld) return;
+  isHeld = false;
+  closeSync(DESCRIPTOR);
+}
+
+/**
+ * Whole seconds that a hook may wait for its slot: until its deadline, from when on it can answer only by what is in the state, and so
+ * at once. Pure.
+ */
+export function patienceFor(deadline: number): number {
+  return Math.min(LONGEST, Math.floor(deadline / 1_000));
+}
+
+/** Has the launchers of the hooks to come know it. Where it cannot be written, hooks start all at once. */
+export function writePatience({ hook }: Config): void {
+  const patience = `${patienceFor(hook.deadline)}`;
+  if (process.env['OCAGENT_PATIENCE'] === patience) return;
+  const folder = process.env['OCAGENT_RUN_DIR'] || '/run/ocagent-hook';
+  try {
+    makeFolder(folder);
+    const file = join(folder, 'patience');
+    writeFileSync(`${file}.${process.pid}`, `${patience}\n`, { mode: 0o600 });
+    renameSync(`${file}.${process.pid}`, file);
+  } catch {
+    // Not root, or no such place: a service that hooks can do without.
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    const found = lstatSync(folder);
+    if (!found.isDirectory() || found.uid !== process.geteuid?.()) throw error;
+  }
+}

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { getPriority } from 'node:os';
+import { describe, test } from 'node:test';
+import { EVENTS } from './events.ts';
+import { withPortal } from './fixture.ts';
+import { PATIENT, until } from './leader.ts';
+
+const mayRaise = process.geteuid?.() === 0;
+
+describe('a drain', {
+  skip: mayRaise || process.env['CI'] !== undefined ? false : 'priorities need root',
+}, () => {
+  const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: true } } });
+
+  test('comes after the hooks, and before them while it asks the portal for one', async () => {
+    const [config, portal] = PATIENT;
+    await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+    const usual = getPriority();
+    const report = fixture.portal.hold('ReportConnect');
+    const connect = await agent.connect('alice');
+    await fixture.portal.arrived(1, 'ReportConnect');
+    const drain = agent.drain ?? 0;
+    assert.ok(drain > 0, connect.stderr);
+    assert.equal(getPriority(drain), Math.max(usual, 10));
+
+    const check = fixture.portal.hold('CheckPolicy');
+    const { ended } = agent.start({
+      REASON: 'connect',
+      USERNAME: 'bob',
+      ID: '4712',
+      IP_REAL: '198.51.100.8',
+    });
+    await fixture.portal.arrived(2, 'CheckPolicy');
+    assert.ok(getPriority(drain) < usual);
+    check();
+    const { code, stderr } = await ended;
+    assert.equal(code, 0, stderr);
+    await until(() => getPriority(drain) === Math.max(usual, 10), 'it stands back again');
+    report();
+  });
+});

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Agent, CONNECT } from './agent.ts';
+import { withPortal } from './fixture.ts';
+import { PATIENT, questions, until } from './leader.ts';
+
+/** bin/ocagent-hook, SLOTS_PER_PROCESSOR; these machines have all their processors online. */
+const SLOTS = 3 * availableParallelism();
+
+const runnable = (): number => Number(/ (\d+)\//.exec(readFileSync('/proc/loadavg', 'latin1'))?.[1]);
+
+/** As a hook has written it down, in seconds. */
+function patience(agent: Agent, seconds: string): void {
+  mkdirSync(agent.runDir, { recursive: true, mode: 0o700 });
+  writeFileSync(join(agent.runDir, 'patience'), `${seconds}\n`);
+}
+
+/** All slots, taken by processes that do nothing, until each is left. */
+async function takeAll(agent: Agent): Promise<{ leave(slot: number): void; leaveAll(): void } & Disposable> {
+  patience(agent, '60');
+  const holders: ChildProcess[] = [];
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const file = join(agent.runDir, `slot-${slot}`);
+    const holder = spawn('flock', [file, 'sh', '-c', 'echo held; exec sleep 1000'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      detached: true,
+    });
+    holders.push(holder);
+    if (holder.stdout !== null) await once(holder.stdout, 'data');
+  }
+  const leave = (slot: number): void => {
+    const { pid } = holders[slot] ?? {};
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+    delete holders[slot];
+  };
+  const leaveAll = (): void => {
+    for (const slot of holders.keys()) leave(slot);
+  };
+  return { leave, leaveAll, [Symbol.dispose]: leaveAll };
+}
+
+/** The slots that somebody waits for: the kernel marks who does (proc(5), locks). */
+function awaited(agent: Agent): number[] {
+  const waits = [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].map(
+    ([, inode]) => Number(inode),
+  );
+  return readdirSync(agent.runDir)
+    .filter((name) => waits.includes(statSync(join(agent.runDir, name)).ino))
+    .map((name) => Number(name.slice('slot-'.length)));
+}
+
+const isFree = (agent: Agent, slot: string): boolean =>
+  spawnSync('flock', ['--nonblock', join(agent.runDir, slot), 'true']).status === 0;
+
+const slots = (agent: Agent): string[] =>
+  readdirSync(agent.runDir).filter((name) => name.startsWith('slot-'));
+
+describe('how long a hook may wait for its slot', () => {
+  const fixture = withPortal({ default: { allowed: true } });
+  const written = (agent: Agent): string => readFileSync(join(agent.runDir, 'patience'), 'utf8');
+
+  test('is written down by the first hook, for those of its configuration', async () => {
+    await using agent = await fixture.install();
+    await agent.disconnect('alice');
+    assert.equal(written(agent), '8\n', 'the default');
+    assert.deepEqual([statSync(agent.runDir).mode & 0o777, readdirSync(agent.runDir)], [0o700, ['patience']]);
+    const { ino } = statSync(join(agent.runDir, 'patience'));
+    await agent.connect('alice');
+    assert.equal(statSync(join(agent.runDir, 'patience')).ino, ino, 'once');
+    agent.configure(
+      { address: fixture.portal.address, config: '[hook]\ndeadline = "5s"' },
+      fixture.certificates,
+    );
+    await agent.connect('alice');
+    assert.equal(written(agent), '5\n');
+  });
+
+  test('is not written where somebody else has the folder', async () => {
+    await using agent = await fixture.install();
+    mkdirSync(agent.runDir, { mode: 0o777 });
+    chownSync(agent.runDir, 65_534, 65_534);
+    assert.equal((await agent.connect('alice')).code, 0);
+    assert.deepEqual(readdirSync(agent.runDir), []);
+  });
+});
+
+describe('on a busy machine', () => {
+  const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: true } } });
+  const spinners: ChildProcess[] = [];
+
+  before(async () => {
+    for (let i = 0; i < 3 * availableParallelism(); i++)
+      spinners.push(spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }));
+    await until(() => runnable() > 2 * availableParallelism() + 1, 'the machine is busy');
+  });
+  after(() => {
+    for (const spinner of spinners) spinner.kill('SIGKILL');
+  });
+
+  test('a hook starts when a slot is free', async () => {
+    await using agent = await fixture.install('[hook]\ndeadline = "100s"');
+    using taken = await takeAll(agent);
+    const { ended } = agent.start({ ...CONNECT, USERNAME: 'alice' });
+    await until(() => awaited(agent).length > 0, 'the hook waits');
+    assert.equal(fixture.portal.callsOf('CheckPolicy').length, 0);
+    const [slot] = awaited(agent);
+    assert.ok(slot !== undefined);
+    taken.leave(slot);
+    const run = await ended;
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.decision?.['source'], 'portal');
+    assert.ok(isFree(agent, `slot-${slot}`), 'it gives the slot back');
+  });
+
+  test('a hook does not wait for ever: who has the slot may have stopped', async () => {
+    await using agent = await fixture.install('[hook]\ndeadline = "100s"');
+    using taken = await takeAll(agent);
+    patience(agent, '1');
+    const run = await agent.connect('alice');
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.decision?.['source'], 'portal');
+    assert.ok(Number(run.decision['duration_ms']) >= 950, 'its deadline has begun with its start');
+    assert.equal(
+      readFileSync(join(agent.runDir, 'patience'), 'utf8'),
+      '30\n',
+      'the next may wait by its own deadline',
+    );
+    taken.leaveAll();
+  });
+
+  test('SIGTERM ends a connect that waits for a slot, and it is refused', async () => {
+    await using agent = await fixture.install();
+    using taken = await takeAll(agent);
+    const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' });
+    await until(() => awaited(agent).length > 0, 'the hook waits');
+    child.kill('SIGTERM');
+    assert.equal((await ended).code, 5);
+    taken.leaveAll();
+    await until(() => awaited(agent).length === 0, 'nothing waits any more');
+    assert.equal(fixture.portal.callsOf('CheckPolicy').length, 0);
+  });
+
+  test('a hook that waits for the portal, or for its sibling, keeps nobody from starting', async () => {
+    await using agent = await fixture.install(...PATIENT);
+    patience(agent, '60');
+    const release = fixture.portal.hold('CheckPolicy');
+    const first = agent.start({ ...CONNECT, USERNAME: 'alice' });
+    await fixture.portal.arrived(1, 'CheckPolicy');
+    assert.equal(slots(agent).length, 1);
+    assert.ok(slots(agent).every((slot) => isFree(agent, slot)));
+    const second = agent.start({ ...CONNECT, USERNAME: 'bob', ID: '4712' });
+    await fixture.portal.arrived(2, 'CheckPolicy');
+    assert.equal(questions(agent).length, 1, 'the other waits for its sibling');
+    assert.ok(slots(agent).every((slot) => isFree(agent, slot)));
+    release();
+    for (const { ended } of [first, second]) {
+      const run = await ended;
+      assert.equal(run.code, 0, run.stderr);
+    }
+  });
+
+  for (const [what, prepare] of Object.entries({
+    'the folder cannot be made': (agent: Agent) => writeFileSync(agent.runDir, ''),
+    'nobody has written down how long': () => {},
+    'there is no time for it': (agent: Agent) => patience(agent, '0'),
+    'what is written is no time': (agent: Agent) => patience(agent, '6; exit 0'),
+    'the folder is somebody else’s': (agent: Agent) => {
+      patience(agent, '6');
+      chownSync(agent.runDir, 65_534, 65_534);
+    },
+    'a slot cannot be opened': (agent: Agent) => {
+      patience(agent, '6');
+      for (let slot = 0; slot < SLOTS; slot++) mkdirSync(join(agent.runDir, `slot-${slot}`));
+    },
+  })) {
+    test(`a hook starts without a slot where ${what}, and says nothing of it`, async () => {
+      await using agent = await fixture.install();
+      prepare(agent);
+      const run = await agent.connect('alice');
+      assert.equal(run.code, 0, run.stderr);
+      assert.deepEqual(
+        run.log.map(({ msg }) => msg),
+        ['connect allowed'],
+      );
+      if (!what.includes('cannot')) assert.deepEqual(slots(agent), []);
+    });
+  }
+});
