@@ -49,7 +49,7 @@ export class Connection {
     this.#socket.on('close', () => this.#end(CLOSED));
   }
 
-  /** The other side speaks HTTP/2 and has taken our certificate: its first SETTINGS are here, as they are when grpc-js is READY. */
+  /** The other side speaks HTTP/2 and has taken our certificate: its first SETTINGS have come. */
   get isReached(): boolean {
     return this.#isReached;
   }
