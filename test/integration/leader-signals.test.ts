@@ -158,6 +158,21 @@ describe('a launcher that cannot be told anything', () => {
     );
   });
 
+  test('is no debugger for whoever sends it SIGUSR1, and goes on', async () => {
+    await using agent = await fixture.install(...PATIENT);
+    const releaseOwn = fixture.portal.hold('CheckPolicy');
+    const { ended } = agent.start({ ...CONNECT, USERNAME: 'alice' });
+    await fixture.portal.arrived(1, 'CheckPolicy', 60_000);
+    process.kill(leader(agent), 'SIGUSR1');
+    releaseOwn();
+    const { code, stderr, log } = await ended;
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(
+      log.map(({ msg }) => msg),
+      ['connect allowed'],
+    );
+  });
+
   test('started by somebody who says to be a launcher, and is none, tells nobody', async () => {
     await using agent = await fixture.install(...PATIENT);
     const releaseOwn = fixture.portal.hold('CheckPolicy');
