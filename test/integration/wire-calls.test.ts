@@ -53,6 +53,14 @@ describe('a call', () => {
     });
   });
 
+  test('says how long an error may be, so that a longer one ends that call and not the connection', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    using line = lineTo(files(), [server.address]);
+    await ask(line);
+    const { enablePush, maxHeaderListSize } = server.sessions[0]?.remoteSettings ?? {};
+    assert.deepEqual({ enablePush, maxHeaderListSize }, { enablePush: false, maxHeaderListSize: 65_536 });
+  });
+
   test('is answered by a message of a megabyte, and after informational headers', async () => {
     const large = Buffer.concat([Buffer.from([0x12, 0x80, 0x80, 0x40]), Buffer.alloc(1_048_576, 'x')]);
     await using server = await serving(files(), (stream) => {
