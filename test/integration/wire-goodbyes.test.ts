@@ -44,21 +44,45 @@ describe('a portal that goes', () => {
     assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
   });
 
-  test('has not seen a call that came after the last it names: that is UNAVAILABLE, and asked again', async () => {
-    let connections = 0;
-    const http2 = createHttp2Server();
-    http2.on('stream', (stream: ServerHttp2Stream) => answer(stream));
-    await using server = await overTls(files(), (socket) => {
-      if (connections++ > 0) http2.emit('connection', socket);
-      else socket.once('data', () => socket.write(Buffer.concat([SETTINGS, goaway(0, 0)])));
-    });
+  test('has not begun with calls that wait for their turn: they go over a new connection', async () => {
+    await using server = await serving(
+      files(),
+      async (stream) => {
+        if (server.streams.length === 1) stream.session?.goaway(0, 2 ** 31 - 1);
+        await sleep(50);
+        answer(stream);
+      },
+      { settings: { maxConcurrentStreams: 1 } },
+    );
+    using line = lineTo(files(), [server.address]);
+    const asked = Array.from({ length: 5 }, () => ask(line));
+    for (const attempt of await Promise.all(asked)) {
+      assert.deepEqual(outcome(attempt), ['allowed', true], JSON.stringify(attempt));
+    }
+    assert.deepEqual([server.sessions.length, server.streams.length], [2, 5]);
+  });
+
+  test('has not seen calls that came after the last it names: they go over a new connection', async () => {
+    await using server = await leaving(1);
+    using line = lineTo(files(), [server.address]);
+    const asked = Array.from({ length: 3 }, () => ask(line));
+    for (const attempt of await Promise.all(asked)) {
+      assert.deepEqual(outcome(attempt), ['allowed', true], JSON.stringify(attempt));
+    }
+    assert.equal(server.connections, 2);
+  });
+
+  test('whenever it is called is UNAVAILABLE, and asked again', async () => {
+    await using server = await leaving(4);
     using line = lineTo(files(), [server.address]);
     const failure = (await ask(line)) as FailedAttempt;
     assert.deepEqual([failure.code, failure.reached], [Status.UNAVAILABLE, true], failure.details);
-    connections = 0;
-    using again = lineTo(files(), [server.address]);
+    assert.match(failure.details, /has not begun with the call/);
+    assert.equal(server.connections, 4);
+    await using other = await leaving(4);
+    using again = lineTo(files(), [other.address]);
     assert.deepEqual(outcome(await ask(again, { retries: 1 })), ['allowed', true]);
-    assert.equal(connections, 2);
+    assert.equal(other.connections, 5);
   });
 
   test('in anger takes its calls along', async () => {
@@ -83,3 +107,20 @@ describe('a portal that goes', () => {
     assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
   });
 });
+
+/** A portal that ends so many connections as soon as it is called, and has seen none of the calls. */
+async function leaving(times: number) {
+  let connections = 0;
+  const http2 = createHttp2Server();
+  http2.on('stream', (stream: ServerHttp2Stream) => answer(stream));
+  const server = await overTls(files(), (socket) => {
+    if (connections++ >= times) http2.emit('connection', socket);
+    else socket.once('data', () => socket.write(Buffer.concat([SETTINGS, goaway(0, 0)])));
+  });
+  return {
+    ...server,
+    get connections() {
+      return connections;
+    },
+  };
+}
