@@ -27,6 +27,12 @@ export interface Passenger {
 /** Of several addresses of one name, milliseconds that each but the last may take to connect before the next is tried. */
 const NEXT_FAMILY_MS = 500;
 
+/**
+ * Of an answer's headers, an error's text with them. Told to the portal, so that a longer one ends its own call: what has come, node:http2
+ * would take for a fault of the whole connection.
+ */
+const MAX_HEADER_BYTES = 65_536;
+
 /** HTTP/2's code of an end that is none of anybody's fault (RFC 9113, section 7). */
 const NO_ERROR = 0;
 
@@ -144,7 +150,7 @@ export class Connection {
   #speak(socket: Socket): void {
     const session = speakHttp2(this.isSecure ? 'https://portal' : 'http://portal', {
       createConnection: () => socket,
-      settings: { enablePush: false },
+      settings: { enablePush: false, maxHeaderListSize: MAX_HEADER_BYTES },
     });
     this.#session = session;
     session.on('error', (error) => this.#end(faultOf(error)));

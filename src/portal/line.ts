@@ -21,6 +21,8 @@ export interface FailedAttempt {
   readonly reached: boolean;
   /** The same, of this attempt or one before it. */
   readonly everReached: boolean;
+  /** The portal has not begun with it. */
+  readonly untaken?: true;
   readonly address: Address;
 }
 
@@ -48,6 +50,9 @@ export type OnMet = (met: Met) => void;
 /** With less than this left a further attempt only delays the fail mode's answer. */
 const MIN_ATTEMPT_MS = 50;
 
+/** How often one call moves on to a new connection because the portal ends the one that it was to go over. */
+const MOST_MOVES = 3;
+
 /** The way to the portal: at most one connection, to the first address that can be reached, kept while it stands. */
 export class Line {
   readonly #options: LineOptions;
@@ -65,7 +70,8 @@ export class Line {
   /**
    * Calls over the connection that stands, else the first address that can be reached. Each gets an equal share of the budget to
    * connect. One that cannot be reached passes the call on; a call that failed with UNAVAILABLE is retried so many
-   * times, at the next address where there is one, else at the same (contract/cli.md, "Times").
+   * times, at the next address where there is one, else at the same (contract/cli.md, "Times"). One that the portal has not begun with as
+   * it ends the connection goes over a new one.
    * @param budget milliseconds for all of it: connections, TLS, retries.
    */
   async call<Request, Response>(
@@ -81,6 +87,7 @@ export class Line {
     const share = budget / addresses.length;
     // A request that a portal has seen could have provoked whatever came of it, a crash of that portal included.
     let everReached = false;
+    let moves = 0;
     for (let index = this.#standing?.index ?? 0; ; ) {
       const address = addresses[index];
       if (address === undefined) throw new RangeError('a portal call needs an address');
@@ -88,6 +95,9 @@ export class Line {
       const tried = await this.#attempt(connection, method, message, metadata, end, share);
       if ('response' in tried) return tried;
       if (!tried.reached) this.#drop(connection);
+      const isTooLate = end - milliseconds() < MIN_ATTEMPT_MS;
+      // Not a retry: the portal has not seen it (grpc/proposal/A6-client-retries.md, "Transparent Retries").
+      if (tried.untaken === true && !this.#isClosed && !isTooLate && moves++ < MOST_MOVES) continue;
       everReached ||= tried.reached;
       const failed = { ...tried, everReached };
       const hasNext = index + 1 < addresses.length;
@@ -97,7 +107,7 @@ export class Line {
         continue;
       }
       if (failed.code !== Status.UNAVAILABLE || retries === 0) return failed;
-      if (end - milliseconds() < MIN_ATTEMPT_MS) return failed;
+      if (isTooLate) return failed;
       retries--;
       if (hasNext) index++;
     }

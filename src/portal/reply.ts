@@ -121,7 +121,7 @@ export function ofReset(code: number): GrpcError {
   }
 }
 
-const REFUSED_STREAM = 0x7;
+export const REFUSED_STREAM = 0x7;
 export const CANCEL = 0x8;
 const ENHANCE_YOUR_CALM = 0xb;
 const INADEQUATE_SECURITY = 0xc;

@@ -5,7 +5,7 @@ import type { Connection, Passenger } from './connection.ts';
 import { CLOSED_BY_US, type Fault, faultOf } from './fault.ts';
 import { Status } from './grpc-status.ts';
 import { framed, MessageReader } from './message.ts';
-import { CANCEL, type GrpcError, type Headers, judge, ofReset, TOO_LARGE } from './reply.ts';
+import { CANCEL, type GrpcError, type Headers, judge, ofReset, REFUSED_STREAM, TOO_LARGE } from './reply.ts';
 import { type Metadata, requestHeaders } from './request-headers.ts';
 
 export interface UnaryCall {
@@ -23,8 +23,11 @@ export interface UnaryCall {
 
 export type Outcome =
   | { readonly message: Uint8Array }
-  /** `fault`: not the portal's word, but what became of the connection. */
-  | (GrpcError & { readonly fault: Fault | null });
+  /**
+   * `fault`: not the portal's word, but what became of the connection. `untaken`: the portal ends the connection, and has certainly not
+   * begun with this call.
+   */
+  | (GrpcError & { readonly fault: Fault | null; readonly untaken?: true });
 
 /** Makes one call over a connection that stands or is being made. It never throws, and leaves nothing behind. */
 export function callOver(connection: Connection, call: UnaryCall): Promise<Outcome> {
@@ -33,6 +36,13 @@ export function callOver(connection: Connection, call: UnaryCall): Promise<Outco
 
 /** HTTP/2's flag of a HEADERS frame that ends the stream. */
 const END_STREAM = 0x1;
+
+const UNTAKEN = {
+  code: Status.UNAVAILABLE,
+  details: 'the portal ends the connection and has not begun with the call',
+  fault: null,
+  untaken: true,
+} as const;
 
 class Running implements Passenger {
   readonly #connection: Connection;
@@ -106,6 +116,8 @@ class Running implements Passenger {
     const fault = this.#connection.fault ?? this.#fault;
     // What ended the stream after the last of the answer takes nothing away from it.
     if (this.#trailers !== null || (code === 0 && fault === null)) this.#judge();
+    // What it had not begun with as it said goodbye, and what waited here for its turn, node:http2 ends as if it were refused.
+    else if (code === REFUSED_STREAM && !this.#connection.isOpen) this.#finish(UNTAKEN);
     else if (fault !== null) this.lost(fault);
     else this.#finish({ ...ofReset(code), fault: null });
   }

@@ -14,23 +14,26 @@ export interface Fixture {
   install(config?: string, portal?: string): Promise<Agent>;
 }
 
+/** A portal's certificates and an agent's, without a portal. To be called at the top of a file or of a `describe`; there once a test runs. */
+export function withCertificates(): () => CertificateFiles {
+  let files: CertificateFiles | undefined;
+  before(async () => {
+    files = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
+  });
+  after(() => {
+    if (files !== undefined) rmSync(files.directory, { recursive: true });
+  });
+  return () => there(files);
+}
+
 /** To be called inside a `describe`. The members are there once a test runs. */
 export function withPortal(policy: PolicyInput): Fixture {
-  let certificates: CertificateFiles | undefined;
   let portal: Portal | undefined;
-  const there = <T>(value: T | undefined): T => {
-    if (value === undefined) throw new Error('the fixture is there only while a test runs');
-    return value;
-  };
-
+  const certificates = withCertificates();
   before(async () => {
-    certificates = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
-    portal = await startPortal({ certificates: certificates.directory, policy });
+    portal = await startPortal({ certificates: certificates().directory, policy });
   });
-  after(async () => {
-    await portal?.close();
-    if (certificates !== undefined) rmSync(certificates.directory, { recursive: true });
-  });
+  after(() => portal?.close());
   beforeEach(async () => {
     await there(portal).start();
     await there(portal).setPolicy(policy);
@@ -42,15 +45,20 @@ export function withPortal(policy: PolicyInput): Fixture {
       return there(portal);
     },
     get certificates() {
-      return there(certificates);
+      return certificates();
     },
     install(config = '', section = '') {
       return Agent.install({
         address: there(portal).address,
-        certificates: there(certificates),
+        certificates: certificates(),
         config,
         portal: section,
       });
     },
   };
+}
+
+function there<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('the fixture is there only while a test runs');
+  return value;
 }

@@ -1,168 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { type CertificateFiles, makeCertificates } from '../../scripts/portal/certificates.ts';
-import { startPortal } from '../../scripts/portal/portal.ts';
-import { Agent, type Run } from './agent.ts';
+import { Agent } from './agent.ts';
 import { withPortal } from './fixture.ts';
-
-const DAY = 86_400_000;
-const PAST = { notBefore: new Date(Date.now() - 20 * DAY), notAfter: new Date(Date.now() - 10 * DAY) };
-const FUTURE = { notBefore: new Date(Date.now() + 10 * DAY), notAfter: new Date(Date.now() + 20 * DAY) };
-const DATE = /\d{4}-\d\d-\d\dT/;
+import { failureOf, failuresHeld } from './portal-failures.ts';
 
 describe('the portal client', () => {
   const fixture = withPortal({ users: { alice: { allowed: true } } });
-
-  const failureOf = (run: Run): Record<string, unknown> => {
-    const line = run.log.find(({ msg }) => msg === 'the portal could not be asked');
-    assert.ok(line, run.stderr);
-    assert.equal(run.code, 1);
-    return line;
-  };
-
-  const breakerAfter = async (agent: Agent): Promise<number> =>
-    (JSON.parse((await agent.command('breaker', 'status', '--json')).stdout) as { failures: number })
-      .failures;
-
-  /** A portal and an agent whose certificates are broken in one way. */
-  const broken = async (
-    options: Parameters<typeof makeCertificates>[1],
-    check: (run: Run, agent: Agent, files: CertificateFiles) => Promise<void>,
-  ): Promise<void> => {
-    const files = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')), options);
-    const portal = await startPortal({
-      certificates: files.directory,
-      policy: { users: { alice: { allowed: true } } },
-    });
-    try {
-      await using agent = await Agent.install({ address: portal.address, certificates: files });
-      await check(await agent.connect('alice'), agent, files);
-    } finally {
-      await portal.close();
-      rmSync(files.directory, { recursive: true });
-    }
-  };
-
-  test('names its own certificate with its date when that has expired, and does not hold it against the portal', () =>
-    broken({ agent: PAST }, async (run, agent, files) => {
-      const failure = failureOf(run);
-      assert.equal(failure['level'], 'error');
-      assert.match(String(failure['error']), new RegExp(`cert_file ${files.agentCertificate} expired on`));
-      assert.match(String(failure['error']), DATE);
-      assert.equal(await breakerAfter(agent), 0);
-    }));
-
-  test('names its own certificate when it is not valid yet', () =>
-    broken({ agent: FUTURE }, async (run) => {
-      assert.match(String(failureOf(run)['error']), /cert_file .* is not valid before \d{4}/);
-    }));
-
-  test('points at its own certificate when the portal closes the connection over it', () =>
-    broken({ agent: { wrongAuthority: true } }, async (run, _agent, files) => {
-      const failure = failureOf(run);
-      assert.match(String(failure['error']), /closed the connection/);
-      assert.match(
-        String(failure['cure']),
-        new RegExp(`trusts portal\\.tls\\.cert_file ${files.agentCertificate}`),
-      );
-    }));
-
-  test('says so when the portal refuses its certificate in words, and does not hold it against the portal', async () => {
-    const files = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')), {
-      agent: { wrongAuthority: true },
-    });
-    // OpenSSL's own server sends the alert that Node's does not.
-    await withOpenssl(files, ['-Verify', '2', '-verify_return_error', '-tls1_3'], async (agent) => {
-      assert.match(
-        String(failureOf(await agent.connect('alice'))['error']),
-        /refused our certificate portal\.tls\.cert_file/,
-      );
-      assert.equal(await breakerAfter(agent), 0);
-    });
-  });
-
-  test('speaks TLS 1.3 or nothing, and says so to a portal that is older', async () => {
-    const files = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
-    await withOpenssl(files, ['-tls1_2'], async (agent) => {
-      assert.match(
-        String(failureOf(await agent.connect('alice'))['error']),
-        /does not speak TLS1\.3 or newer/,
-      );
-    });
-  });
-
-  test("says when the portal's certificate expired, and counts that as a failure", () =>
-    broken({ server: PAST }, async (run, agent) => {
-      assert.match(
-        String(failureOf(run)['error']),
-        /certificate of the portal at 127.* has expired \(valid from .* to .*\)/,
-      );
-      assert.equal(await breakerAfter(agent), 1);
-    }));
-
-  test("names the CA file when the portal's certificate is of another authority", () =>
-    broken({ server: { wrongAuthority: true } }, async (run, agent, files) => {
-      assert.match(
-        String(failureOf(run)['error']),
-        new RegExp(`is not signed by portal\\.tls\\.ca_file ${files.ca}`),
-      );
-      assert.equal(await breakerAfter(agent), 1);
-    }));
-
-  test("says so when the portal's certificate is for another name, unless server_name says which", () =>
-    broken({ server: { names: ['portal.example'] } }, async (run, agent) => {
-      assert.match(String(failureOf(run)['error']), /is for another name/);
-      const { configFile } = agent;
-      writeFileSync(
-        configFile,
-        readFileSync(configFile, 'utf8').replace(
-          '[portal.tls]',
-          '[portal.tls]\nserver_name = "portal.example"',
-        ),
-      );
-      const named = await agent.connect('alice');
-      assert.equal(named.code, 0, named.stderr);
-    }));
-
-  test('trusts the public authorities where no ca_file is named, and so not the portal of these tests', async () => {
-    await using agent = await fixture.install();
-    agent.configure({ address: fixture.portal.address }, { ...fixture.certificates, ca: '' });
-    const line = failureOf(await agent.connect('alice'));
-    assert.match(String(line['error']), /certificate of the portal at .* is not signed by/);
-    assert.equal(fixture.portal.callsOf('CheckPolicy').length, 0);
-  });
-
-  test('names the file that is missing, is no certificate, or does not belong to the other', async () => {
-    const files = fixture.certificates;
-    const other = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')));
-    try {
-      const junk = join(other.directory, 'junk.pem');
-      writeFileSync(junk, 'nothing of use');
-      for (const [changed, message] of [
-        [{ ca: '/nonexistent/ca.crt' }, /ca_file \/nonexistent\/ca\.crt cannot be read: no such file/],
-        [{ agentCertificate: junk }, /cert_file .*junk\.pem is no certificate/],
-        [{ agentKey: junk }, /key_file .*junk\.pem is no private key/],
-        [{ agentKey: other.agentKey }, /key_file .* does not belong to portal\.tls\.cert_file/],
-      ] as const) {
-        await using agent = await Agent.install({
-          address: fixture.portal.address,
-          certificates: { ...files, ...changed },
-        });
-        const run = await agent.connect('alice');
-        assert.match(String(failureOf(run)['error']), message);
-        assert.equal(await breakerAfter(agent), 0);
-        const check = await agent.command('config', 'check');
-        assert.equal(check.code, 1);
-        assert.match(check.stdout, message);
-      }
-    } finally {
-      rmSync(other.directory, { recursive: true });
-    }
-  });
 
   test('asks the next address when the first refuses, and retries a lost call once', async () => {
     await using agent = await Agent.install({
@@ -175,7 +19,7 @@ describe('the portal client', () => {
     const run = await agent.connect('bob');
     assert.equal(run.decision?.['source'], 'fail-close');
     assert.equal(fixture.portal.calls.length, 2, 'one call and one retry');
-    assert.equal(await breakerAfter(agent), 1, 'one admission is one outcome');
+    assert.equal(await failuresHeld(agent), 1, 'one admission is one outcome');
   });
 
   test('holds nothing against the portal-wide breaker that one account provokes at one address of two', async () => {
@@ -189,7 +33,7 @@ describe('the portal client', () => {
       users: {},
     });
     for (let i = 0; i < 4; i++) await agent.connect('mallory', { IP_REAL: `198.51.100.${i}` });
-    assert.equal(await breakerAfter(agent), 1);
+    assert.equal(await failuresHeld(agent), 1);
   });
 
   test('takes what the portal says for its words, not for a fault of our certificates', async () => {
@@ -200,43 +44,7 @@ describe('the portal client', () => {
       users: {},
     });
     assert.equal(failureOf(await agent.connect('alice'))['code'], 'UNAVAILABLE');
-    assert.equal(await breakerAfter(agent), 1);
-  });
-
-  test('sees an outage through a CA bundle whose first certificate has expired', async () => {
-    const old = await makeCertificates(mkdtempSync(join(tmpdir(), 'ocagent-certs-')), { authority: PAST });
-    try {
-      const bundle = join(old.directory, 'bundle.crt');
-      writeFileSync(bundle, readFileSync(old.ca, 'utf8') + readFileSync(fixture.certificates.ca, 'utf8'));
-      await using agent = await Agent.install({
-        address: fixture.portal.address,
-        certificates: { ...fixture.certificates, ca: bundle },
-      });
-      assert.equal((await agent.connect('alice')).code, 0);
-      await fixture.portal.stop();
-      assert.equal(failureOf(await agent.connect('bob'))['code'], 'UNAVAILABLE');
-      assert.equal(await breakerAfter(agent), 1);
-    } finally {
-      rmSync(old.directory, { recursive: true });
-    }
-  });
-
-  test('is not held by a named pipe in the place of a file', async () => {
-    await using agent = await fixture.install();
-    const pipe = join(agent.folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
-    agent.configure({ address: fixture.portal.address }, { ...fixture.certificates, agentKey: pipe });
-    assert.match(
-      String(failureOf(await agent.connect('alice'))['error']),
-      /key_file .* it is not a regular file/,
-    );
-    const run = await agent.hook({
-      REASON: 'connect',
-      USERNAME: 'a',
-      IP_REAL: '192.0.2.1',
-      OCAGENT_CONFIG: pipe,
-    });
-    assert.equal(run.code, 2);
+    assert.equal(await failuresHeld(agent), 1);
   });
 
   test('treats statuses that wait for nobody as a misconfiguration, logged as an error with the cure', async () => {
@@ -250,7 +58,7 @@ describe('the portal client', () => {
       const failure = failureOf(await agent.connect('alice'));
       assert.equal(failure['level'], 'error');
       assert.match(String(failure['cure']), cure);
-      assert.equal(await breakerAfter(agent), 0);
+      assert.equal(await failuresHeld(agent), 0);
     }
   });
 
@@ -258,7 +66,7 @@ describe('the portal client', () => {
     await using agent = await fixture.install();
     await fixture.portal.setPolicy({ users: { alice: { allowed: true } }, error: 'INTERNAL' });
     for (let i = 0; i < 5; i++) await agent.connect('mallory', { IP_REAL: `198.51.100.${i}` });
-    assert.equal(await breakerAfter(agent), 1);
+    assert.equal(await failuresHeld(agent), 1);
     for (const user of ['u1', 'u2']) await agent.connect(user);
     assert.equal((await agent.connect('u3')).decision?.['breaker'], 'open');
   });
@@ -275,32 +83,3 @@ describe('the portal client', () => {
     assert.match(run.stderr, /config\.toml:4: .*not loopback.*insecure = true/);
   });
 });
-
-/** An agent whose portal is `openssl s_server`, under flags that a Node server does not have. */
-async function withOpenssl(
-  files: CertificateFiles,
-  flags: readonly string[],
-  check: (agent: Agent) => Promise<void>,
-): Promise<void> {
-  const server = spawn(
-    'openssl',
-    ['s_server', '-accept', '127.0.0.1:0', '-cert', files.serverCertificate, '-key', files.serverKey].concat(
-      ['-CAfile', files.ca, '-alpn', 'h2'],
-      flags,
-    ),
-    { stdio: ['pipe', 'pipe', 'ignore'] },
-  );
-  try {
-    let said = '';
-    for await (const chunk of server.stdout as AsyncIterable<Buffer>) {
-      said += chunk.toString();
-      if (/ACCEPT .*:\d+/.test(said)) break;
-    }
-    const port = /ACCEPT .*:(\d+)/.exec(said)?.[1];
-    await using agent = await Agent.install({ address: `127.0.0.1:${port}`, certificates: files });
-    await check(agent);
-  } finally {
-    server.kill('SIGKILL');
-    rmSync(files.directory, { recursive: true });
-  }
-}

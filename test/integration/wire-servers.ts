@@ -11,11 +11,8 @@ import {
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { CertificateFiles } from '../../scripts/portal/certificates.ts';
 import { formatAddress } from '../../src/config/address.ts';
-import { secureContextOf } from '../../src/portal/credentials.ts';
 import { CheckPolicyResponse } from '../../src/portal/gen/vpn/v1/auth.ts';
-import { type Attempt, Line, type LineOptions } from '../../src/portal/line.ts';
 import { framed } from '../../src/portal/message.ts';
-import { METHODS } from '../../src/portal/methods.ts';
 import { keys, listening } from './doctor-servers.ts';
 
 export const GRPC = { ':status': 200, 'content-type': 'application/grpc' } as const;
@@ -136,50 +133,6 @@ export function answer(
   stream.respond(headers, { waitForTrailers: trailers !== null });
   stream.on('wantTrailers', () => stream.sendTrailers(trailers ?? {}));
   stream.end(body ?? undefined);
-}
-
-/** A line to it, as the program makes one. */
-export function lineTo(
-  files: CertificateFiles | null,
-  addresses: LineOptions['addresses'],
-  rest: Partial<LineOptions> = {},
-): Line & Disposable {
-  const secureContext = secureContextOf({
-    enabled: files !== null,
-    ca_file: files?.ca ?? '',
-    cert_file: files?.agentCertificate ?? '',
-    key_file: files?.agentKey ?? '',
-    server_name: '',
-    min_version: 'TLS1.3',
-    insecure: false,
-  });
-  if (secureContext !== null && 'counts' in secureContext) throw new Error(secureContext.detail);
-  const line = new Line({ secureContext, serverName: '', addresses, ...rest });
-  return Object.assign(line, { [Symbol.dispose]: () => line.close() });
-}
-
-export interface Asking {
-  readonly username?: string;
-  readonly budget?: number;
-  readonly retries?: number;
-  readonly metadata?: Readonly<Record<string, string>>;
-}
-
-/** Asks whether somebody may connect. */
-export function ask(
-  line: Line,
-  { username = 'alice', budget = 5_000, retries = 0, metadata = {} }: Asking = {},
-): Promise<Attempt<CheckPolicyResponse>> {
-  const request = { username, groupname: '', clientIp: '', vpnIp: '', sessionId: '', device: '' };
-  return line.call(METHODS.checkPolicy, { ...request, requestTime: undefined }, metadata, budget, {
-    retries,
-  });
-}
-
-/** What came of it, for comparing. An answer that lets somebody in is `allowed`. */
-export function outcome(attempt: Attempt<CheckPolicyResponse>): readonly [code: unknown, reached: unknown] {
-  if ('response' in attempt) return [attempt.response.allowed ? 'allowed' : 'denied', true];
-  return [attempt.code, attempt.reached];
 }
 
 export function closed(stream: ServerHttp2Stream): Promise<unknown> {
