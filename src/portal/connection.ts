@@ -85,8 +85,8 @@ export class Connection {
   }
 
   /**
-   * Takes a call along. The first goes out with our own first words; those after it wait for the other side's, which say how many it
-   * takes at once.
+   * Takes a call along. It waits for the other side's first words: what was sent before them, and lost, could have done anything, and
+   * would pass for a portal that was not reached.
    */
   join(passenger: Passenger): void {
     if (this.#fault !== null) {
@@ -161,8 +161,6 @@ export class Connection {
       else setImmediate(() => this.#closeIfUnused());
     });
     session.once('remoteSettings', () => this.#reach(session));
-    const [first] = this.#waiting;
-    if (first !== undefined) this.#begin(first, session);
   }
 
   #reach(session: ClientHttp2Session): void {

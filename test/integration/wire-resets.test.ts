@@ -5,11 +5,42 @@ import { Status } from '../../src/portal/grpc-status.ts';
 import type { FailedAttempt } from '../../src/portal/line.ts';
 import { withCertificates } from './fixture.ts';
 import { ask, failureFrom, lineTo, outcome } from './wire-asking.ts';
-import { ALLOWED, frame, GRPC, grpcHeaders, overTls, reset, SETTINGS } from './wire-servers.ts';
+import {
+  ALLOWED,
+  frame,
+  GRPC,
+  grpcHeaders,
+  hasRequest,
+  onRequest,
+  overTls,
+  reset,
+  SETTINGS,
+} from './wire-servers.ts';
 
 const files = withCertificates();
 
 describe('no answer is made of', () => {
+  test('a portal that dies over its first request, which is then one that could have provoked it', async () => {
+    await using server = await overTls(files(), (socket) => onRequest(socket, () => socket.destroy()));
+    using line = lineTo(files(), [server.address]);
+    const failure = (await ask(line)) as FailedAttempt;
+    assert.deepEqual(outcome(failure), [Status.UNAVAILABLE, true], failure.details);
+  });
+
+  test('a portal that says nothing and closes, and it has heard of no request', async () => {
+    let heard = Buffer.alloc(0);
+    await using server = await overTls(files(), (socket) => {
+      socket.on('data', (chunk: Buffer) => {
+        heard = Buffer.concat([heard, chunk]);
+        setImmediate(() => socket.destroy());
+      });
+    });
+    using line = lineTo(files(), [server.address]);
+    const failure = (await ask(line)) as FailedAttempt;
+    assert.deepEqual(outcome(failure), [Status.UNAVAILABLE, false], failure.details);
+    assert.ok(heard.length > 0 && !hasRequest(heard));
+  });
+
   const resets: Readonly<Record<number, number>> = {
     0: Status.INTERNAL,
     1: Status.INTERNAL,
@@ -25,8 +56,8 @@ describe('no answer is made of', () => {
       const begun = [grpcHeaders(1), frame(0, 0, 1, ALLOWED)];
       for (const frames of [[], begun]) {
         await using server = await overTls(files(), (socket) => {
-          const all = Buffer.concat([SETTINGS, ...frames, reset(1, Number(code))]);
-          socket.once('data', () => socket.write(all));
+          const all = Buffer.concat([...frames, reset(1, Number(code))]);
+          onRequest(socket, () => socket.write(all));
         });
         using line = lineTo(files(), [server.address]);
         const failure = (await ask(line)) as FailedAttempt;

@@ -97,6 +97,30 @@ export function frame(
 }
 
 export const SETTINGS = frame(4, 0, 0);
+const HEADERS = 1;
+
+const PREFACE_BYTES = 24;
+
+/** Whether the headers of a request are in what a client has sent so far. */
+export function hasRequest(seen: Buffer): boolean {
+  for (let at = PREFACE_BYTES; at + 9 <= seen.length; at += 9 + seen.readUIntBE(at, 3)) {
+    if (seen[at + 3] === HEADERS) return true;
+  }
+  return false;
+}
+
+/** Greets, and does what the test wants once a request is there. */
+export function onRequest(socket: TLSSocket, act: () => void): void {
+  socket.write(SETTINGS);
+  let seen = Buffer.alloc(0);
+  const look = (chunk: Buffer): void => {
+    seen = Buffer.concat([seen, chunk]);
+    if (!hasRequest(seen)) return;
+    socket.off('data', look).resume();
+    act();
+  };
+  socket.on('data', look);
+}
 
 /** Headers of an answer of gRPC (RFC 7541, section 6: `:status: 200`, and content-type as a literal). */
 export function grpcHeaders(stream: number): Buffer {
