@@ -11,6 +11,7 @@ import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
 import { type Outcome, reportDropped } from './outcome.ts';
 import { reportDirectly } from './report-directly.ts';
+import { leaveSlot } from './slot.ts';
 
 /** Nobody waits for a disconnect, and it happens only once: it can afford to wait for the state. */
 const PATIENCE_MS = 30_000;
@@ -34,6 +35,8 @@ export async function disconnect(
     // The launcher counts: a try that was killed may have recorded it all the same.
     again: Number(process.env['OCAGENT_TRY'] ?? 1) > 1,
   };
+  // It waits for the state and the disk as long as it takes, which must keep no connect from starting.
+  leaveSlot();
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: true });
   const { recorded, ended } = state === null ? { recorded: null, ended: null } : await record(state);
   if (recorded !== null && ended !== null) {

@@ -53,6 +53,7 @@ function makeFolder(folder: string): void {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
     const found = lstatSync(folder);
-    if (!found.isDirectory() || found.uid !== process.geteuid?.()) throw error;
+    // Whoever else may write there could lead us elsewhere.
+    if (!found.isDirectory() || found.uid !== process.geteuid?.() || (found.mode & 0o022) !== 0) throw error;
   }
 }

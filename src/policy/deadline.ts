@@ -9,7 +9,7 @@ export function statePatience({ hook }: Config): number {
 }
 
 /**
- * Milliseconds that a process always has to look into the state, also one that could begin only when its deadline had passed: of
+ * Milliseconds to look into the state that a process has which could begin only when its deadline had passed: of
  * hundreds at once on a machine that is too small for them, those that come last would be denied with their answer in the cache.
  */
 const LEAST_MS = 250;
@@ -33,7 +33,8 @@ export async function byDeadline(
       : invalidDecision(invalid);
   let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<Decision>((resolve) => {
-    timer = setTimeout(() => resolve(known), Math.max(LEAST_MS, config.hook.deadline - elapsed));
+    const left = config.hook.deadline - elapsed;
+    timer = setTimeout(() => resolve(known), left > 0 ? left : LEAST_MS);
   });
   try {
     return await Promise.race([

@@ -5,7 +5,8 @@ import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Agent, CONNECT } from './agent.ts';
+import Database from 'better-sqlite3';
+import { type Agent, CONNECT, DISCONNECT } from './agent.ts';
 import { withPortal } from './fixture.ts';
 import { PATIENT, questions, until } from './leader.ts';
 
@@ -186,6 +187,22 @@ describe('on a busy machine', () => {
       const run = await ended;
       assert.equal(run.code, 0, run.stderr);
     }
+  });
+
+  test('a disconnect that waits for the state keeps nobody from starting', async () => {
+    await using agent = await fixture.install();
+    await agent.connect('alice');
+    patience(agent, '60');
+    const db = new Database(agent.state);
+    db.exec('BEGIN IMMEDIATE');
+    const { ended } = agent.start({ ...DISCONNECT, USERNAME: 'alice' });
+    await until(
+      () => slots(agent).length === 1 && slots(agent).every((slot) => isFree(agent, slot)),
+      'it has left its slot',
+    );
+    db.exec('ROLLBACK');
+    db.close();
+    assert.equal((await ended).code, 0);
   });
 
   for (const [what, prepare] of Object.entries({
