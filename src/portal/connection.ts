@@ -18,7 +18,7 @@ export interface Endpoint {
 export interface Passenger {
   /** It may send. At most once. */
   begin(session: ClientHttp2Session): void;
-  /** The other side has taken the connection: from now on it is the call that takes its time. Once, before or after `begin`. */
+  /** The other side has taken the connection: from now on it is the call that takes its time. Once, before `begin`. */
   reached(): void;
   /** The connection is no more, and this call has not begun. What has begun hears of it by its stream. */
   lost(fault: Fault): void;
@@ -167,12 +167,10 @@ export class Connection {
     if (this.#fault !== null) return;
     this.#isReached = true;
     for (const passenger of this.#passengers) passenger.reached();
-    for (const passenger of this.#waiting) this.#begin(passenger, session);
-  }
-
-  #begin(passenger: Passenger, session: ClientHttp2Session): void {
-    this.#waiting.delete(passenger);
-    passenger.begin(session);
+    for (const passenger of this.#waiting) {
+      this.#waiting.delete(passenger);
+      passenger.begin(session);
+    }
   }
 
   /** The first reason is the true one: what comes after it is what became of the rest. */
