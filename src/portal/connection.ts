@@ -3,7 +3,9 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
 import { type Address, formatAddress } from '../config/address.ts';
 import { isIpAddress } from '../config/ip.ts';
-import { CLOSED, CLOSED_BY_US, type Fault, faultOf, goneAway, NO_HTTP2 } from './fault.ts';
+import { milliseconds } from '../state/clock.ts';
+import { CLOSED, CLOSED_BY_US, type Fault, faultOf, goneAway, NO_HTTP2, silent } from './fault.ts';
+import type { Records } from './records.ts';
 
 /** To whom, and how. */
 export interface Endpoint {
@@ -12,6 +14,10 @@ export interface Endpoint {
   readonly serverName: string;
   /** Null: without TLS. */
   readonly secureContext: SecureContext | null;
+  /** Where its name leads to. */
+  readonly records: Records;
+  /** Milliseconds of the monotonic clock: until when it is to be reached by one of them. */
+  readonly connectBy: number;
 }
 
 /** A call, as the connection that it goes over sees it. */
@@ -24,8 +30,8 @@ export interface Passenger {
   lost(fault: Fault): void;
 }
 
-/** Of several addresses of one name, milliseconds that each but the last may take to connect before the next is tried. */
-const NEXT_FAMILY_MS = 500;
+/** Of several records of one name, milliseconds that each but the last may take for TCP before the next is tried. */
+const NEXT_RECORD_MS = 500;
 
 /**
  * Of an answer's headers, an error's text with them. Told to the portal, so that a longer one ends its own call: what has come, node:http2
@@ -47,10 +53,14 @@ export class Connection {
   #isReached = false;
   #isRetired = false;
   #fault: Fault | null = null;
+  /** Runs while a record that has taken the connection may still turn out to be silent, and there are others. */
+  #patience: NodeJS.Timeout | undefined;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
     this.#socket = this.#connect();
+    this.#socket.on('connectionAttempt', (ip: string) => endpoint.records.tried(ip));
+    this.#socket.once('connect', () => this.#expectWords());
     this.#socket.on('error', (error) => this.#end(faultOf(error)));
     this.#socket.on('close', () => this.#end(CLOSED));
   }
@@ -123,9 +133,15 @@ export class Connection {
   }
 
   #connect(): Socket {
-    const { address, serverName, secureContext } = this.endpoint;
+    const { address, serverName, secureContext, records } = this.endpoint;
     const { host, port } = address;
-    const to = { host, port, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_FAMILY_MS };
+    const to = {
+      host,
+      port,
+      lookup: records.lookUp,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_RECORD_MS,
+    };
     if (secureContext === null) {
       const socket = connectTcp(to);
       return socket.once('connect', () => this.#speak(socket));
@@ -147,6 +163,14 @@ export class Connection {
     });
   }
 
+  /** TCP stands. Who says nothing then must not take the time of those that are left. */
+  #expectWords(): void {
+    const { connectBy, records } = this.endpoint;
+    if (records.untried === 0) return;
+    const part = Math.max(0, connectBy - milliseconds()) / (records.untried + 1);
+    this.#patience = setTimeout(() => this.#end(silent(part)), part);
+  }
+
   #speak(socket: Socket): void {
     const session = speakHttp2(this.isSecure ? 'https://portal' : 'http://portal', {
       createConnection: () => socket,
@@ -166,6 +190,7 @@ export class Connection {
   #reach(session: ClientHttp2Session): void {
     if (this.#fault !== null) return;
     this.#isReached = true;
+    clearTimeout(this.#patience);
     for (const passenger of this.#passengers) passenger.reached();
     for (const passenger of this.#waiting) {
       this.#waiting.delete(passenger);
@@ -177,6 +202,7 @@ export class Connection {
   #end(fault: Fault): void {
     if (this.#fault !== null) return;
     this.#fault = fault;
+    clearTimeout(this.#patience);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     this.#session?.destroy();

@@ -1,3 +1,5 @@
+import { Status } from './grpc-status.ts';
+
 /** Why a connection was not made, or is no more. */
 export interface Fault {
   /** Of Node, the system and OpenSSL (`ECONNREFUSED`, `CERT_HAS_EXPIRED`): one for each address that was tried. */
@@ -12,6 +14,20 @@ export const CLOSED: Fault = { codes: ['CLOSED'], text: 'it closed the connectio
 export const CLOSED_BY_US: Fault = { codes: ['CLOSED_BY_US'], text: 'the connection was closed here' };
 /** TLS stands, and what was agreed on for it is not HTTP/2. */
 export const NO_HTTP2: Fault = { codes: ['NO_HTTP2'], text: 'no HTTP/2 was agreed on (ALPN)' };
+
+/** @param milliseconds that it was given, because there are others to try. */
+export function silent(milliseconds: number): Fault {
+  return { codes: [SILENT], text: `it said nothing within ${Math.round(milliseconds)} ms` };
+}
+const SILENT = 'SILENT';
+
+/** What a call fails with that was to go over such a connection. */
+export function statusOf(fault: Fault): number {
+  if (fault === CLOSED_BY_US) return Status.CANCELLED;
+  // As for one that is silent to the end: it may be this machine that had no time to hear it (starvation.ts).
+  if (fault.codes.includes(SILENT)) return Status.DEADLINE_EXCEEDED;
+  return Status.UNAVAILABLE;
+}
 
 /** @param code why, by HTTP/2's (RFC 9113, section 7). */
 export function goneAway(code: number): Fault {

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { Address } from '../config/address.ts';
 import { milliseconds } from '../state/clock.ts';
@@ -5,6 +6,7 @@ import { Connection } from './connection.ts';
 import type { Fault } from './fault.ts';
 import { Status } from './grpc-status.ts';
 import type { Method } from './methods.ts';
+import { Records } from './records.ts';
 import type { Headers } from './reply.ts';
 import type { Metadata } from './request-headers.ts';
 import { callOver } from './unary.ts';
@@ -35,6 +37,8 @@ export interface LineOptions {
   readonly addresses: readonly Address[];
   /** Told once for each connection, by the first answer over it. */
   readonly onMet?: OnMet | undefined;
+  /** Looks a name up; default: as the system does. */
+  readonly resolve?: LookupFunction;
 }
 
 /** What a connection tells of the portal besides its answers; null what it does not tell. */
@@ -53,6 +57,15 @@ const MIN_ATTEMPT_MS = 50;
 /** How often one call moves on to a new connection because the portal ends the one that it was to go over. */
 const MOST_MOVES = 3;
 
+/** What a call tries next. */
+interface Try {
+  /** Of the address among those that are configured. */
+  readonly index: number;
+  readonly records: Records;
+  /** Milliseconds of the monotonic clock: until when this address is to be reached. */
+  readonly connectBy: number;
+}
+
 /** The way to the portal: at most one connection, to the first address that can be reached, kept while it stands. */
 export class Line {
   readonly #options: LineOptions;
@@ -69,9 +82,9 @@ export class Line {
 
   /**
    * Calls over the connection that stands, else the first address that can be reached. Each gets an equal share of the budget to
-   * connect. One that cannot be reached passes the call on; a call that failed with UNAVAILABLE is retried so many
-   * times, at the next address where there is one, else at the same (contract/cli.md, "Times"). One that the portal has not begun with as
-   * it ends the connection goes over a new one.
+   * connect, and each record of its name an equal part of that. One that cannot be reached passes the call on; a call that failed with
+   * UNAVAILABLE is retried so many times, at the next address where there is one, else at the same (contract/cli.md, "Times"). One that
+   * the portal has not begun with as it ends the connection goes over a new one.
    * @param budget milliseconds for all of it: connections, TLS, retries.
    */
   async call<Request, Response>(
@@ -81,35 +94,44 @@ export class Line {
     budget: number,
     { retries }: { retries: number },
   ): Promise<Attempt<Response>> {
-    const { addresses } = this.#options;
+    const { addresses, resolve } = this.#options;
     const message = method.encode(request);
     const end = milliseconds() + budget;
     const share = budget / addresses.length;
     // A request that a portal has seen could have provoked whatever came of it, a crash of that portal included.
     let everReached = false;
     let moves = 0;
-    for (let index = this.#standing?.index ?? 0; ; ) {
-      const address = addresses[index];
-      if (address === undefined) throw new RangeError('a portal call needs an address');
-      const connection = this.#connectionTo(address, index);
-      const tried = await this.#attempt(connection, method, message, metadata, end, share);
+    const to = (index: number): Try => ({
+      index,
+      records: new Records(resolve),
+      connectBy: milliseconds() + share,
+    });
+    for (let next = to(this.#standing?.index ?? 0); ; ) {
+      const { index, connectBy } = next;
+      const connection = this.#connectionTo(next);
+      const tried = await this.#attempt(connection, method, message, metadata, end, connectBy);
       if ('response' in tried) return tried;
       if (!tried.reached) this.#drop(connection);
-      const isTooLate = end - milliseconds() < MIN_ATTEMPT_MS;
+      const mayGoOn = !this.#isClosed && hasTime(end);
       // Not a retry: the portal has not seen it (grpc/proposal/A6-client-retries.md, "Transparent Retries").
-      if (tried.untaken === true && !this.#isClosed && !isTooLate && moves++ < MOST_MOVES) continue;
-      everReached ||= tried.reached;
-      const failed = { ...tried, everReached };
-      const hasNext = index + 1 < addresses.length;
-      if (this.#isClosed) return failed;
-      if (!failed.reached && hasNext) {
-        index++;
+      if (tried.untaken === true && mayGoOn && moves++ < MOST_MOVES) {
+        next = to(index);
         continue;
       }
-      if (failed.code !== Status.UNAVAILABLE || retries === 0) return failed;
-      if (isTooLate) return failed;
-      retries--;
-      if (hasNext) index++;
+      everReached ||= tried.reached;
+      const failed = { ...tried, everReached };
+      if (this.#isClosed) return failed;
+      const { records } = connection.endpoint;
+      if (!failed.reached && records.untried > 0 && hasTime(connectBy)) {
+        next = { index, records, connectBy };
+        continue;
+      }
+      const hasNext = index + 1 < addresses.length;
+      if (failed.reached || !hasNext) {
+        if (failed.code !== Status.UNAVAILABLE || retries === 0 || !mayGoOn) return failed;
+        retries--;
+      }
+      next = to(hasNext ? index + 1 : index);
     }
   }
 
@@ -133,11 +155,11 @@ export class Line {
     message: Uint8Array,
     metadata: Metadata,
     end: number,
-    share: number,
+    connectBy: number,
   ): Promise<Attempt<Response>> {
     const { onMet } = this.#options;
     const onAnswer = onMet && ((headers: Headers): void => this.#meet(connection, headers, onMet));
-    const outcome = await callOver(connection, { path, message, metadata, end, share, onAnswer });
+    const outcome = await callOver(connection, { path, message, metadata, end, connectBy, onAnswer });
     const { isReached: reached } = connection;
     const failed = { reached, everReached: reached, address: connection.endpoint.address };
     if (!('message' in outcome)) return { ...outcome, ...failed };
@@ -158,12 +180,14 @@ export class Line {
     });
   }
 
-  #connectionTo(address: Address, index: number): Connection {
+  #connectionTo({ index, records, connectBy }: Try): Connection {
     const standing = this.#standing;
     if (standing?.index === index && standing.connection.isOpen) return standing.connection;
     if (standing !== null) this.#drop(standing.connection);
-    const { secureContext, serverName } = this.#options;
-    const connection = new Connection({ address, serverName, secureContext });
+    const { secureContext, serverName, addresses } = this.#options;
+    const address = addresses[index];
+    if (address === undefined) throw new RangeError('a portal call needs an address');
+    const connection = new Connection({ address, serverName, secureContext, records, connectBy });
     this.#standing = { connection, index };
     this.#connections.add(connection);
     return connection;
@@ -175,6 +199,11 @@ export class Line {
     connection.retire();
     for (const one of this.#connections) if (one.fault !== null) this.#connections.delete(one);
   }
+}
+
+/** @param end milliseconds of the monotonic clock. */
+function hasTime(end: number): boolean {
+  return end - milliseconds() >= MIN_ATTEMPT_MS;
 }
 
 function dateOf(text: Headers[string]): Date | null {

@@ -2,7 +2,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { formatAddress } from '../config/address.ts';
 import { milliseconds } from '../state/clock.ts';
 import type { Connection, Passenger } from './connection.ts';
-import { CLOSED_BY_US, type Fault, faultOf } from './fault.ts';
+import { type Fault, faultOf, statusOf } from './fault.ts';
 import { Status } from './grpc-status.ts';
 import { framed, MessageReader } from './message.ts';
 import { CANCEL, type GrpcError, type Headers, judge, ofReset, REFUSED_STREAM, TOO_LARGE } from './reply.ts';
@@ -15,8 +15,8 @@ export interface UnaryCall {
   readonly metadata: Metadata;
   /** Milliseconds of the monotonic clock: until when there is to be an answer. */
   readonly end: number;
-  /** Milliseconds that the connection may take. */
-  readonly share: number;
+  /** Likewise: until when the connection is to stand. */
+  readonly connectBy: number;
   /** Given the headers of whatever the portal answers. */
   readonly onAnswer: ((headers: Headers) => void) | undefined;
 }
@@ -62,7 +62,8 @@ class Running implements Passenger {
     this.#connection = connection;
     this.#call = call;
     this.#resolve = resolve;
-    this.#timer = setTimeout(() => this.#connectsTooSlowly(), Math.min(call.share, this.#left()));
+    const share = Math.max(0, Math.min(call.connectBy, call.end) - this.#since);
+    this.#timer = setTimeout(() => this.#connectsTooSlowly(share), share);
   }
 
   reached(): void {
@@ -107,8 +108,7 @@ class Running implements Passenger {
   }
 
   lost(fault: Fault): void {
-    const code = fault === CLOSED_BY_US ? Status.CANCELLED : Status.UNAVAILABLE;
-    this.#finish({ code, details: fault.text, fault });
+    this.#finish({ code: statusOf(fault), details: fault.text, fault });
   }
 
   /** @param code HTTP/2's; without meaning where the whole connection has ended. */
@@ -128,9 +128,9 @@ class Running implements Passenger {
     this.#finish('message' in judged ? judged : { ...judged, fault: null });
   }
 
-  #connectsTooSlowly(): void {
+  #connectsTooSlowly(share: number): void {
     const { address } = this.#connection.endpoint;
-    const details = `no connection to ${formatAddress(address)} within ${Math.round(this.#call.share)} ms`;
+    const details = `no connection to ${formatAddress(address)} within ${Math.round(share)} ms`;
     this.#finish({ code: Status.DEADLINE_EXCEEDED, details, fault: null });
   }
 

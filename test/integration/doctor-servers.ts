@@ -6,14 +6,17 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import type { CertificateFiles } from '../../scripts/portal/certificates.ts';
 
-/** Something else than a portal, on a port of its own. */
-export async function listening(server: Server): Promise<{ address: string } & AsyncDisposable> {
+/** Something else than a portal, by default on a port of its own. */
+export async function listening(
+  server: Server,
+  { host = '127.0.0.1', port = 0 } = {},
+): Promise<{ address: string } & AsyncDisposable> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => {})));
   server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    address: `${host}:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

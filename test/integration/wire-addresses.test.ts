@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
+import { createServer, type LookupFunction } from 'node:net';
 import { describe, test } from 'node:test';
 import { Status } from '../../src/portal/grpc-status.ts';
-import type { FailedAttempt } from '../../src/portal/line.ts';
+import type { FailedAttempt, Line } from '../../src/portal/line.ts';
 import { listening } from './doctor-servers.ts';
 import { withCertificates } from './fixture.ts';
 import { type Answers, ask, lineTo, outcome } from './wire-asking.ts';
@@ -41,5 +41,95 @@ describe('of several addresses', () => {
     using line = lineTo(files(), [server.address]);
     assert.deepEqual(outcome(await ask(line, { retries: 1 })), [Status.INTERNAL, true]);
     assert.equal(server.streams.length, 1);
+  });
+});
+
+/** A line to a name whose records are these. */
+function lineToName(
+  port: number,
+  ips: readonly string[],
+  rest: readonly { readonly host: string; readonly port: number }[] = [],
+): { readonly line: Line & Disposable; lookups(): number } {
+  let asked = 0;
+  const resolve: LookupFunction = (_, __, done) => {
+    asked++;
+    const found = ips.map((address) => ({ address, family: 4 }));
+    process.nextTick(done, null, found);
+  };
+  const line = lineTo(files(), [{ host: 'portal.test', port }, ...rest], {
+    resolve,
+    serverName: 'localhost',
+  });
+  return { line, lookups: () => asked };
+}
+
+describe('of several records of one name', () => {
+  test('the next is called where one refuses, is silent, closes, or speaks something else', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const { port } = server.address;
+    const seen: string[] = [];
+    const closing = createServer((socket) => socket.destroy());
+    const http = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    await using _mute = await listening(
+      createServer(() => seen.push('mute')),
+      { host: '127.0.0.3', port },
+    );
+    await using _closing = await listening(closing, { host: '127.0.0.4', port });
+    await using _http = await listening(http, { host: '127.0.0.5', port });
+    const ips = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.1'];
+    const { line, lookups } = lineToName(port, ips);
+    using _ = line;
+    assert.deepEqual(outcome(await ask(line, { budget: 2_000 })), ['allowed', true]);
+    assert.deepEqual(outcome(await ask(line, { budget: 200 })), ['allowed', true], 'it is known now');
+    assert.deepEqual([server.sessions.length, seen, lookups()], [1, ['mute'], 1]);
+  });
+
+  test('the next is called by all calls that had waited for the one before', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const { port } = server.address;
+    await using _mute = await listening(
+      createServer(() => {}),
+      { host: '127.0.0.2', port },
+    );
+    const { line, lookups } = lineToName(port, ['127.0.0.2', '127.0.0.1']);
+    using _ = line;
+    const asked = await Promise.all([1, 2, 3].map(() => ask(line, { budget: 1_000 })));
+    assert.deepEqual(asked.map(outcome), Array(3).fill(['allowed', true]));
+    assert.deepEqual([server.sessions.length, lookups()], [1, 1]);
+  });
+
+  test('silent ones leave the next address its share', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const port = server.address.port;
+    const mute = (): Parameters<typeof listening>[0] => createServer(() => {});
+    await using _one = await listening(mute(), { host: '127.0.0.2', port });
+    await using _other = await listening(mute(), { host: '127.0.0.3', port });
+    const next = await listening(mute(), { host: '127.0.0.4', port });
+    await using _next = next;
+    const { line } = lineToName(port, ['127.0.0.2', '127.0.0.3'], [parsed(next.address), server.address]);
+    using _ = line;
+    assert.deepEqual(outcome(await ask(line, { budget: 900 })), ['allowed', true]);
+  });
+
+  test('none that answers is a failure of the portal that was not reached; silence is one of time', async () => {
+    await using mute = await listening(createServer(() => {}));
+    const { port } = parsed(mute.address);
+    const { line, lookups } = lineToName(port, ['127.0.0.1', '127.0.0.2']);
+    using _ = line;
+    assert.deepEqual(outcome(await ask(line, { budget: 400 })), [Status.UNAVAILABLE, false]);
+    assert.equal(lookups(), 1);
+    const silent = lineToName(port, ['127.0.0.2', '127.0.0.1']);
+    using __ = silent.line;
+    assert.deepEqual(outcome(await ask(silent.line, { budget: 400 })), [Status.DEADLINE_EXCEEDED, false]);
+  });
+
+  test('a name is looked up anew for a new connection', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const { line, lookups } = lineToName(server.address.port, ['127.0.0.1']);
+    using _ = line;
+    assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
+    server.sessions[0]?.destroy();
+    assert.deepEqual(outcome(await ask(line, { retries: 1 })), ['allowed', true]);
+    assert.equal(lookups(), 2);
   });
 });
