@@ -188,6 +188,7 @@ export class Line {
     const address = addresses[index];
     if (address === undefined) throw new RangeError('a portal call needs an address');
     const connection = new Connection({ address, serverName, secureContext, records, connectBy });
+    if (this.#isClosed) connection.close();
     this.#standing = { connection, index };
     this.#connections.add(connection);
     return connection;

@@ -121,6 +121,7 @@ test('a line that is closed ends what is on its way, and asks no more', async ()
   const early = ask(before, { retries: 1 });
   before.close();
   assert.deepEqual(outcome(await early), [Status.CANCELLED, false]);
+  assert.deepEqual(outcome(await ask(before)), [Status.CANCELLED, false], 'nor does it begin anew');
   assert.equal(server.sessions.length, 1);
 });
 
