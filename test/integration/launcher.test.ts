@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  watch,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type Agent, CONNECT, DISCONNECT, LAUNCHER } from './agent.ts';
+import { CONNECT, DISCONNECT, LAUNCHER, type Run } from './agent.ts';
 import { withPortal } from './fixture.ts';
+import { over, withProcesses } from './stand-in.ts';
 
 describe('what a client chose', () => {
   const fixture = withPortal({ default: { allowed: true } });
@@ -50,20 +42,6 @@ describe('what a client chose', () => {
 
 describe('the launcher', () => {
   const fixture = withPortal({ users: { alice: { allowed: true } } });
-
-  /** The launcher over a stand-in for Node: what the shell does with its child is what is tried. */
-  const over = (agent: Agent, script: string): string => {
-    const home = join(agent.folder, 'home');
-    for (const folder of ['bin', 'dist', 'node_modules/.bin'])
-      mkdirSync(join(home, folder), { recursive: true });
-    copyFileSync(LAUNCHER, join(home, 'bin', 'ocagent-hook'));
-    // Nothing but that it is there: the stand-in does not read it.
-    writeFileSync(join(home, 'dist', 'boot.cjs'), '\n');
-    const node = join(home, 'node_modules/.bin/node');
-    writeFileSync(node, `#!/bin/sh\n${script}\n`);
-    chmodSync(node, 0o755);
-    return join(home, 'bin', 'ocagent-hook');
-  };
 
   test('gives the status of a child that ends just as SIGTERM comes: what was recorded is not denied', async () => {
     await using agent = await fixture.install();
@@ -220,6 +198,50 @@ describe('the launcher', () => {
     );
     const run = await agent.hook({ ...DISCONNECT, USERNAME: 'alice' }, [launcher]);
     assert.notEqual(run.code, 0);
+  });
+
+  const figures = {
+    ...DISCONNECT,
+    USERNAME: 'alice',
+    STATS_BYTES_IN: '12',
+    STATS_BYTES_OUT: '34',
+    STATS_DURATION: '56',
+  };
+  const assertLost = ({ stderr }: Run): void => {
+    const [line] = /\{.*\}\n$/.exec(stderr) ?? [];
+    assert.ok(line !== undefined, stderr);
+    assert.deepEqual(JSON.parse(line), {
+      level: 'error',
+      msg: 'disconnect NOT recorded: it could not be started',
+      username: 'alice',
+      ocserv_id: '4711',
+      bytes_in: '12',
+      bytes_out: '34',
+      duration_seconds: '56',
+    });
+  };
+
+  test('says what it could not record where no process can be made at all, and refuses a connect', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
+    await using agent = await fixture.install();
+    const launcher = over(agent, 'exit 0');
+    execFileSync('chmod', ['-R', 'a+rX', agent.folder]);
+    const ended = await agent.hook(figures, [...withProcesses(1), launcher]);
+    assert.notEqual(ended.code, 0);
+    assertLost(ended);
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...withProcesses(1), launcher]);
+    assert.notEqual(run.code, 0);
+    assert.notEqual(run.stderr, '', 'the shell says why');
+  });
+
+  test('says what it could not record where Node cannot be run', async () => {
+    await using agent = await fixture.install();
+    const launcher = over(agent, '');
+    const node = join(agent.folder, 'home/node_modules/.bin/node');
+    writeFileSync(node, '#!/nowhere\n');
+    assertLost(await agent.hook(figures, [launcher]));
+    rmSync(node);
+    assertLost(await agent.hook(figures, [launcher]));
   });
 
   test('lets a decision stand though no process can be made any more for a drain', async (t) => {

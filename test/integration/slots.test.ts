@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -9,6 +9,7 @@ import Database from 'better-sqlite3';
 import { type Agent, CONNECT, DISCONNECT } from './agent.ts';
 import { withPortal } from './fixture.ts';
 import { PATIENT, questions, until } from './leader.ts';
+import { over, STRANGER, withProcesses } from './stand-in.ts';
 
 /** bin/ocagent-hook, SLOTS_PER_PROCESSOR; these machines have all their processors online. */
 const SLOTS = 3 * availableParallelism();
@@ -205,10 +206,36 @@ describe('on a busy machine', () => {
     assert.equal((await ended).code, 0);
   });
 
+  for (const [what, call] of Object.entries({ connect: CONNECT, disconnect: DISCONNECT })) {
+    test(`a ${what} starts without a slot where no process can be made to wait for one`, async (t) => {
+      if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
+      await using agent = await fixture.install();
+      const said = join(agent.folder, 'said');
+      const launcher = over(agent, `echo "try $OCAGENT_TRY slot $OCAGENT_SLOT" >>${said}; exit $EXIT`);
+      patience(agent, '60');
+      execFileSync('chown', ['-R', `${STRANGER}:${STRANGER}`, agent.folder]);
+      // One more, and it would get its slot: the launcher, the shell that waits for flock, and flock.
+      for (const [most, slot] of [
+        [2, ''],
+        [3, '9'],
+      ] as const) {
+        rmSync(said, { force: true });
+        const run = await agent.hook({ ...call, USERNAME: 'alice', EXIT: '1' }, [
+          ...withProcesses(most),
+          launcher,
+        ]);
+        assert.equal(run.code, 1, 'the status is its own');
+        assert.equal(readFileSync(said, 'latin1'), `try 1 slot ${slot}\n`);
+        assert.equal(run.stderr, '');
+      }
+    });
+  }
+
   for (const [what, prepare] of Object.entries({
     'the folder cannot be made': (agent: Agent) => writeFileSync(agent.runDir, ''),
     'nobody has written down how long': () => {},
     'what is written is no time': (agent: Agent) => patience(agent, '6; exit 0'),
+    'what is written is far too long': (agent: Agent) => patience(agent, '100'),
     'the folder is somebody else’s': (agent: Agent) => {
       patience(agent, '6');
       chownSync(agent.runDir, 65_534, 65_534);
