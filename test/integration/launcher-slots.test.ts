@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type Agent, CONNECT } from './agent.ts';
+import { withPortal } from './fixture.ts';
+import { MOUNTS } from './mounts.ts';
+import { over } from './stand-in.ts';
+
+/** What makes a machine busy: more than two programs for each processor. */
+const BUSY = 2 * availableParallelism() + 1;
+
+/** Runs the command line after it where as many programs want to run, as the launcher sees it. */
+function whereRunnable(agent: Agent, programs: number): readonly string[] {
+  const loadavg = join(agent.folder, 'loadavg');
+  writeFileSync(loadavg, `0.00 0.00 0.00 ${programs}/100 4711\n`);
+  const mount = 'mount --bind "$0" /proc/loadavg && exec "$@"';
+  return ['unshare', '--mount', 'sh', '-c', mount, loadavg];
+}
+
+/** As a hook has written it down, in seconds. */
+function patience(agent: Agent, seconds: string): void {
+  mkdirSync(agent.runDir, { mode: 0o700 });
+  writeFileSync(join(agent.runDir, 'patience'), `${seconds}\n`);
+}
+
+describe('the launcher, with slots', MOUNTS, () => {
+  const fixture = withPortal({ default: { allowed: true } });
+
+  /** What a stand-in for Node has been given: its slot, and which of the launcher's own descriptors are open in it. */
+  const given = async (agent: Agent, programs: number): Promise<string> => {
+    const said = join(agent.folder, 'said');
+    const launcher = over(
+      agent,
+      `printf %s "slot '$OCAGENT_SLOT'," >${said}
+       for fd in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$fd ] || printf %s " $fd" >>${said}; done
+       exit 0`,
+    );
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [
+      ...whereRunnable(agent, programs),
+      launcher,
+    ]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.stderr, '');
+    return readFileSync(said, 'latin1');
+  };
+
+  test('takes none on a machine that is not busy', async () => {
+    await using agent = await fixture.install();
+    patience(agent, '60');
+    assert.equal(await given(agent, BUSY - 1), "slot '',");
+    assert.equal(await given(agent, BUSY), "slot '9', 9");
+  });
+
+  test('leaves nothing of its own open in a hook that has waited for them in vain', async () => {
+    await using agent = await fixture.install();
+    patience(agent, '0');
+    const all = Array.from({ length: 3 * availableParallelism() }, (_, slot) =>
+      join(agent.runDir, `slot-${slot}`),
+    );
+    const [flock = '', ...args] = all.flatMap((slot) => ['flock', slot]);
+    const holder = spawn(flock, [...args, 'sh', '-c', 'echo held; exec sleep 1000'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      detached: true,
+    });
+    try {
+      await once(holder.stdout, 'data');
+      assert.equal(await given(agent, BUSY), "slot '',");
+    } finally {
+      if (holder.pid !== undefined) process.kill(-holder.pid, 'SIGKILL');
+    }
+  });
+});
