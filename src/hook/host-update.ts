@@ -7,6 +7,7 @@ import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
 import type { Outcome } from './outcome.ts';
+import { leaveSlot } from './slot.ts';
 
 const PATIENCE_MS = 1_000;
 
@@ -19,6 +20,8 @@ export async function hostUpdate(session: HookSession, config: Config, log: Log)
 }
 
 async function note(session: HookSession, config: Config, log: Log): Promise<number> {
+  // It waits for the state and the disk, which must keep no connect from starting.
+  leaveSlot();
   const state = await openState(config, log, { patience: PATIENCE_MS, durable: false });
   if (state === null) return 1;
   try {

@@ -39,21 +39,18 @@ export class PortalAccess {
    * @param term under which this process leads; null when it does not.
    */
   async ask(request: Request, atMost: number, term: number | null): Promise<PortalResult> {
-    if (term === null) {
-      return askPortal(this.#config, request, elapsed(), atMost, () => {
-        leaveSlot();
-        return false;
+    let isAsked = false;
+    if (term !== null) {
+      // Whoever waits for it waits for the whole machine to let it load what talks to the portal.
+      hurry();
+      process.once('SIGCONT', () => {
+        isAsked = true;
+        this.#begin(term);
       });
     }
-    // Whoever waits for it waits for the whole machine to let it load gRPC.
-    hurry();
-    let isAsked = false;
-    process.once('SIGCONT', () => {
-      isAsked = true;
-      this.#begin(term);
-    });
     const result = await askPortal(this.#config, request, elapsed(), atMost, (calls) => {
       leaveSlot();
+      if (term === null) return false;
       this.#calls = calls;
       if (isAsked) this.#begin(term);
       return true;

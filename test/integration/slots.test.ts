@@ -1,14 +1,28 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { type Agent, CONNECT, DISCONNECT } from './agent.ts';
+import { type Agent, CONNECT, DISCONNECT, LAUNCHER } from './agent.ts';
+import { WITHOUT_DRAIN } from './events.ts';
 import { withPortal } from './fixture.ts';
-import { PATIENT, questions, until } from './leader.ts';
+import { holding, PATIENT, questions, until } from './leader.ts';
 import { over, STRANGER, withProcesses } from './stand-in.ts';
 
 /** bin/ocagent-hook, SLOTS_PER_PROCESSOR; these machines have all their processors online. */
@@ -61,6 +75,24 @@ const isFree = (agent: Agent, slot: string): boolean =>
 
 const slots = (agent: Agent): string[] =>
   readdirSync(agent.runDir).filter((name) => name.startsWith('slot-'));
+
+/** A hook of this launcher's runs, and has been given a slot. It opens the file before that, so to see this alone tells nothing. */
+function hasStarted({ pid }: ChildProcess): boolean {
+  return readdirSync('/proc').some((name) => {
+    try {
+      const environment = readFileSync(join('/proc', name, 'environ'), 'latin1').split('\0');
+      return environment.includes('OCAGENT_SLOT=9') && environment.includes(`OCAGENT_LAUNCHER=${pid}`);
+    } catch {
+      return false; // No process, or none any more.
+    }
+  });
+}
+
+/** Waits until the hook has started with a slot and has left it. */
+async function leftSlot(agent: Agent, launcher: ChildProcess): Promise<void> {
+  await until(() => hasStarted(launcher), 'it has started, with a slot');
+  await until(() => slots(agent).every((slot) => isFree(agent, slot)), 'it has left its slot');
+}
 
 describe('how long a hook may wait for its slot', () => {
   const fixture = withPortal({ default: { allowed: true } });
@@ -190,20 +222,87 @@ describe('on a busy machine', () => {
     }
   });
 
+  test('a hook that asks the portal without a state keeps nobody from starting', async () => {
+    await using agent = await fixture.install(...PATIENT);
+    patience(agent, '60');
+    mkdirSync(agent.state);
+    using held = holding(fixture.portal);
+    const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' });
+    await fixture.portal.arrived(1, 'CheckPolicy');
+    assert.ok(hasStarted(child), 'it has been given a slot');
+    assert.ok(slots(agent).every((slot) => isFree(agent, slot)));
+    held.release();
+    const run = await ended;
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(run.decision?.['source'], 'portal');
+  });
+
   test('a disconnect that waits for the state keeps nobody from starting', async () => {
     await using agent = await fixture.install();
     await agent.connect('alice');
     patience(agent, '60');
     const db = new Database(agent.state);
     db.exec('BEGIN IMMEDIATE');
-    const { ended } = agent.start({ ...DISCONNECT, USERNAME: 'alice' });
-    await until(
-      () => slots(agent).length === 1 && slots(agent).every((slot) => isFree(agent, slot)),
-      'it has left its slot',
-    );
+    const { child, ended } = agent.start({ ...DISCONNECT, USERNAME: 'alice' });
+    await leftSlot(agent, child);
     db.exec('ROLLBACK');
     db.close();
     assert.equal((await ended).code, 0);
+  });
+
+  for (const [what, call] of Object.entries({
+    disconnect: DISCONNECT,
+    'host-update': { ...CONNECT, REASON: 'host-update' },
+  })) {
+    // A host-update gives the state up so soon that it cannot be watched while it waits.
+    test(`a ${what} leaves its slot before it opens the state`, async () => {
+      await using agent = await fixture.install();
+      await agent.connect('alice');
+      patience(agent, '60');
+      const open = join(agent.folder, 'open');
+      const spy = join(agent.folder, 'spy.cjs');
+      writeFileSync(
+        spy,
+        `const fs = require('node:fs');
+         const { closeSync } = fs;
+         fs.closeSync = (fd) => {
+           closeSync(fd);
+           if (fd !== 9) return;
+           const open = fs.readdirSync('/proc/self/fd').map((fd) => { try { return fs.readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } });
+           fs.writeFileSync(${JSON.stringify(open)}, open.join('\\n'));
+         };`,
+      );
+      const [node = '', boot = ''] = WITHOUT_DRAIN;
+      const launcher = over(agent, `exec ${node} --require ${spy} ${boot}`);
+      const run = await agent.hook({ ...call, USERNAME: 'alice' }, [launcher]);
+      assert.equal(run.code, 0, run.stderr);
+      assert.doesNotMatch(readFileSync(open, 'utf8'), /state\.db/);
+    });
+  }
+
+  test('a hook that only waits for its log to be read keeps nobody from starting', async () => {
+    await using agent = await fixture.install();
+    patience(agent, '60');
+    const pipe = join(agent.folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const { O_RDWR, O_NONBLOCK } = constants;
+    const fd = openSync(pipe, O_RDWR | O_NONBLOCK);
+    const full = Buffer.alloc(1 << 20);
+    const filled = writeSync(fd, full);
+    // One that is refused: it has nothing else to wait for.
+    const { child, ended } = agent.start({ ...CONNECT, REASON: 'nothing' }, [
+      'sh',
+      '-c',
+      'exec "$0" 2>"$1"',
+      LAUNCHER,
+      pipe,
+    ]);
+    await leftSlot(agent, child);
+    for (let read = 0; read < filled; ) read += readSync(fd, full);
+    assert.equal((await ended).code, 2);
+    const line = full.toString('utf8', 0, readSync(fd, full));
+    assert.match(line, /unknown REASON/, 'it was there still, to say so, when it had left its slot');
+    closeSync(fd);
   });
 
   for (const [what, call] of Object.entries({ connect: CONNECT, disconnect: DISCONNECT })) {
