@@ -56,6 +56,23 @@ describe('the launcher', () => {
     }
   });
 
+  for (const shell of [['/bin/sh'], ['bash', '--posix']]) {
+    test(`hears SIGTERM at any moment from its first on, run by ${shell[0]}`, async () => {
+      await using agent = await fixture.install();
+      const launcher = over(agent, 'exec sleep 2');
+      for (let i = 0; i < 150; i++) {
+        const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' }, [...shell, launcher]);
+        // The moment itself is what is tried: while the shell looks around, makes the child, and waits for it.
+        const delay = 2 + (i % 25) / 2;
+        setTimeout(() => child.kill('SIGTERM'), delay);
+        const run = await ended;
+        // A shell that has not come so far as to set its trap dies of it.
+        if (run.signal !== 'SIGTERM') assert.equal(run.code, 5, `after ${delay} ms`);
+        assert.equal(run.stderr, '');
+      }
+    });
+  }
+
   test('does a disconnect again whose process was killed, and refuses a connect', async () => {
     await using agent = await fixture.install();
     const tries = join(agent.folder, 'tries');
