@@ -10,7 +10,7 @@ const vm = require('node:vm');
 const scripts = [];
 
 /**
- * V8 puts the flags of the moment into a cache and rejects it under others, and a run that loads gRPC takes the launcher's flags back
+ * V8 puts the flags of the moment into a cache and rejects it under others, and a run that asks the portal takes the launcher's flags back
  * before that (src/portal/load.ts): each chunk is kept under those that it was loaded under.
  */
 const takenBack = [];

@@ -25,7 +25,7 @@ export async function deliver(
   const term = await state.step(takeLease);
   if (term === null) return null;
   await untilDone(state, (tx, atMost) => forgetWaits(tx, atMost, config.events.retry_max));
-  // gRPC is loaded here, once it is known that there is something to do with it.
+  // What talks to the portal is loaded here, once it is known that there is something to tell it.
   const { portalCalls } = await loadPortal(config);
   const calls = portalCalls(config, noteCertificate(state));
   const occtl = new Occtl(config.ocserv);

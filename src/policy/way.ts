@@ -4,7 +4,7 @@ import type { Transaction } from '../state/transaction.ts';
 import type { Request } from './types.ts';
 
 /**
- * How a process gets the portal's answer. Loading gRPC and shaking hands costs more than all else that a hook does, so of those that
+ * How a process gets the portal's answer. Loading what talks to it and shaking hands costs more than all else that a hook does, so of those that
  * want to ask at the same moment one leads: it asks for the others, too.
  */
 export type Way =
@@ -26,7 +26,7 @@ export const ALONE: Way = { kind: 'alone', question: null };
 
 /**
  * Processes that make a call of their own beside a leader that is too slow for them, for each processor. Each needs some 60 ms of
- * CPU for gRPC and TLS: of hundreds at once none would be served in time.
+ * CPU for TLS and HTTP/2: of hundreds at once none would be served in time.
  */
 const ALONE_PER_CPU = 4;
 

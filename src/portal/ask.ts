@@ -8,7 +8,7 @@ import { loadPortal } from './load.ts';
 /** Milliseconds of the deadline that are left for recording the answer and leaving. */
 const RESERVE_MS = 500;
 
-/** With less than this left even a machine with time to spare cannot load gRPC and connect. */
+/** With less than this left even a machine with time to spare cannot load what talks to the portal and connect. */
 const LEAST_MS = 50;
 
 /**

@@ -6,7 +6,7 @@ import type { Transaction } from './transaction.ts';
 
 /**
  * Milliseconds without a sign of life after which a leader is taken to be stuck. One that died is seen by its process id; one that
- * has just begun is deaf while it loads gRPC, which in a storm takes its time.
+ * has just begun is deaf while it loads TLS and HTTP/2, which in a storm takes its time.
  */
 export const SILENT_MS = 2_000;
 
