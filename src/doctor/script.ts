@@ -73,7 +73,7 @@ export function followScript(named: string, executable: string): Script {
 function lookInside(path: string, size: number): Script {
   if (basename(path) === 'ocagent-hook') {
     const isCopy = size > LONGEST_WRAPPER || existsSync(join(path, '..', '..', 'dist', 'boot.cjs'));
-    if (isCopy) return { kind: 'another copy', path };
+    if (isCopy) return wholeCopy(path);
   }
   if (size > LONGEST_WRAPPER) return { kind: 'another program', path };
   let text: string;
@@ -86,6 +86,21 @@ function lookInside(path: string, size: number): Script {
   if (!text.includes('ocagent-hook')) return { kind: 'another program', path };
   const sets = [...text.matchAll(/\bOCAGENT_CONFIG=("[^"$`]*"|'[^']*'|[^\s;"'$`]+)(?=[\s;]|$)/g)].at(-1)?.[1];
   return { kind: 'wrapper', path, configFile: sets?.replace(/^["']|["']$/g, '') || null };
+}
+
+/** A launcher that a power cut has left empty, or cut short, could not say so itself: run as doctor it says nothing at all. */
+function wholeCopy(path: string): Script {
+  let text: string;
+  try {
+    text = readFileSync(path, 'latin1');
+  } catch (error) {
+    if (isHiddenFromUs(error)) return { kind: 'hidden', path };
+    throw error;
+  }
+  if (text.endsWith('\n}\n')) return { kind: 'another copy', path };
+  // /bin/sh takes what has no beginning for nothing, and the rest for an error.
+  const isNothing = !text.includes('\n{');
+  return unusable(`${path} is ${isNothing ? 'empty' : 'cut short'}`, 'install it anew', isNothing);
 }
 
 function unusable(why: string, cure: string, isNothing = false): Script {

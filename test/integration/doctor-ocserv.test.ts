@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { LAUNCHER } from './agent.ts';
@@ -220,7 +220,7 @@ describe('doctor says of ocserv.conf', () => {
 
   test('that another copy of this program decides', async () => {
     await using patient = await Patient.admit(fixture);
-    const copy = patient.script('bin/ocagent-hook', '#!/bin/sh\nexit 0\n');
+    const copy = patient.script('bin/ocagent-hook', readFileSync(LAUNCHER, 'utf8'));
     patient.script('dist/boot.cjs', '');
     patient.ocserv({ 'connect-script': copy });
     await patient.has(
@@ -230,6 +230,21 @@ describe('doctor says of ocserv.conf', () => {
       /run .*bin\/ocagent-hook --config .*config\.toml doctor/,
     );
   });
+
+  for (const [what, length, seen, why] of [
+    ['empty', 0, /bin\/ocagent-hook is empty/, /EVERYBODY .* GETS IN/],
+    ['cut short', 4_096, /bin\/ocagent-hook is cut short/, /refuses every connect/],
+  ] as const) {
+    test(`that a copy of this program was left ${what}`, async () => {
+      await using patient = await Patient.admit(fixture);
+      const whole = readFileSync(LAUNCHER, 'utf8');
+      const copy = patient.script('bin/ocagent-hook', whole.slice(0, length));
+      patient.script('dist/boot.cjs', '');
+      patient.ocserv({ 'connect-script': copy, 'restrict-user-to-routes': 'true' });
+      const { findings } = await patient.has('broken', 'ocserv.connect-script', seen, /install it anew/);
+      assert.match(findings.find(({ check }) => check === 'ocserv.connect-script')?.why ?? '', why);
+    });
+  }
 
   test('that a script of its own calls this program, where both have one name', async () => {
     await using patient = await Patient.admit(fixture);
