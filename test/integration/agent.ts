@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type CertificateFiles, makeCertificates } from '../../scripts/portal/certificates.ts';
@@ -163,6 +163,19 @@ export const CONNECT = {
 } as const;
 
 export const DISCONNECT = { ...CONNECT, REASON: 'disconnect' } as const;
+
+/** Resolves as soon as this launcher is not killed by SIGTERM any more: no earlier moment is its own. */
+export async function hearsSigterm({ pid }: ChildProcess): Promise<void> {
+  for (;;) {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const [ignored, caught] = ['SigIgn', 'SigCgt'].map((mask) => {
+      const [, bits = '0'] = new RegExp(`${mask}:\\s(\\w+)`).exec(status) ?? [];
+      return (BigInt(`0x${bits}`) >> BigInt(constants.signals.SIGTERM - 1)) & 1n;
+    });
+    if (ignored === 1n || caught === 1n) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
 
 function runOf(code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string): Run {
   return {

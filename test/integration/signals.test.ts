@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { CONNECT, DISCONNECT } from './agent.ts';
+import { CONNECT, DISCONNECT, hearsSigterm } from './agent.ts';
 import { withPortal } from './fixture.ts';
 
 describe('SIGTERM', () => {
@@ -25,9 +25,10 @@ describe('SIGTERM', () => {
     await using agent = await fixture.install();
     await agent.connect('alice');
     const codes = new Map<number | null, number>();
-    for (let delay = 4; delay <= 48; delay += 2) {
+    for (let delay = 0; delay <= 44; delay += 2) {
       const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice', ID: `${9_000 + delay}` });
-      // Not synchronisation: the moment itself is what is tried. Below 4 ms the shell has not set its trap yet.
+      await hearsSigterm(child);
+      // Not synchronisation: the moment itself is what is tried.
       setTimeout(() => child.kill('SIGTERM'), delay);
       const run = await ended;
       assert.equal(run.signal, null, `after ${delay} ms`);
@@ -50,9 +51,10 @@ describe('SIGTERM', () => {
       STATS_BYTES_IN: '12',
       STATS_DURATION: '1',
     });
+    await hearsSigterm(child);
     for (let i = 0; i < 10; i++) {
       // The first one once the shell is there, the others while Node boots and while it waits for the lock.
-      await new Promise((resolve) => setTimeout(resolve, i === 0 ? 4 : 20));
+      if (i > 0) await new Promise((resolve) => setTimeout(resolve, 20));
       child.kill('SIGTERM');
     }
     lock.exec('ROLLBACK');
