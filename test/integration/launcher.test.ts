@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CONNECT, DISCONNECT, hearsSigterm, LAUNCHER, type Run } from './agent.ts';
 import { withPortal } from './fixture.ts';
 import { over, withProcesses } from './stand-in.ts';
@@ -64,8 +65,9 @@ describe('the launcher', () => {
         const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' }, [...shell, launcher]);
         await hearsSigterm(child);
         // The moment itself is what is tried: while the shell looks around, makes the child, and waits for it.
-        const delay = (i % 25) / 3;
-        setTimeout(() => child.kill('SIGTERM'), delay);
+        const delay = (i % 25) / 5;
+        for (const at = performance.now() + delay; performance.now() < at; ) await nextTurn();
+        child.kill('SIGTERM');
         const run = await ended;
         assert.deepEqual([run.code, run.signal], [5, null], `after ${delay} ms`);
         assert.equal(run.stderr, '');
