@@ -1,10 +1,10 @@
-import { type ClientHttp2Session, connect as speakHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
 import { type Address, formatAddress } from '../config/address.ts';
 import { isIpAddress } from '../config/ip.ts';
 import { milliseconds } from '../state/clock.ts';
-import { CLOSED, CLOSED_BY_US, type Fault, faultOf, goneAway, NO_HTTP2, silent } from './fault.ts';
+import { CLOSED, CLOSED_BY_US, type Fault, faultOf, NO_HTTP2, silent } from './fault.ts';
+import { Session } from './http2/session.ts';
 import type { Records } from './records.ts';
 
 /** To whom, and how. */
@@ -23,7 +23,7 @@ export interface Endpoint {
 /** A call, as the connection that it goes over sees it. */
 export interface Passenger {
   /** It may send. At most once. */
-  begin(session: ClientHttp2Session): void;
+  begin(session: Session): void;
   /** The other side has taken the connection: from now on it is the call that takes its time. Once, before `begin`. */
   reached(): void;
   /** The connection is no more, and this call has not begun. What has begun hears of it by its stream. */
@@ -33,15 +33,6 @@ export interface Passenger {
 /** Of several records of one name, milliseconds that each but the last may take for TCP before the next is tried. */
 const NEXT_RECORD_MS = 500;
 
-/**
- * Of an answer's headers, an error's text with them. Told to the portal, so that a longer one ends its own call: what has come, node:http2
- * would take for a fault of the whole connection.
- */
-const MAX_HEADER_BYTES = 65_536;
-
-/** HTTP/2's code of an end that is none of anybody's fault (RFC 9113, section 7). */
-const NO_ERROR = 0;
-
 /** One HTTP/2 connection to one address, from its beginning to its end; it is never made anew. */
 export class Connection {
   readonly endpoint: Endpoint;
@@ -49,7 +40,7 @@ export class Connection {
   readonly #passengers = new Set<Passenger>();
   /** Those that wait until they may send. */
   readonly #waiting = new Set<Passenger>();
-  #session: ClientHttp2Session | null = null;
+  #session: Session | null = null;
   #isReached = false;
   #isRetired = false;
   #fault: Fault | null = null;
@@ -72,7 +63,7 @@ export class Connection {
 
   /** Whether it takes further calls: it is being made, or it stands. */
   get isOpen(): boolean {
-    return this.#fault === null && !this.#isRetired && this.#session?.closed !== true;
+    return this.#fault === null && !this.#isRetired && this.#session?.isOpen !== false;
   }
 
   /** Why it is no more; null while it is there. */
@@ -157,7 +148,7 @@ export class Connection {
       checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
     });
     return socket.once('secureConnect', () => {
-      // RFC 9113, section 3.2; node:http2 would not look.
+      // RFC 9113, section 3.2.
       if (socket.alpnProtocol === 'h2') this.#speak(socket);
       else this.#end(NO_HTTP2);
     });
@@ -172,22 +163,17 @@ export class Connection {
   }
 
   #speak(socket: Socket): void {
-    const session = speakHttp2(this.isSecure ? 'https://portal' : 'http://portal', {
-      createConnection: () => socket,
-      settings: { enablePush: false, maxHeaderListSize: MAX_HEADER_BYTES },
+    // What is to be sent is sent at once: it is an answer that is waited for.
+    socket.setNoDelay(true);
+    const session = new Session(socket, {
+      reached: () => this.#reach(session),
+      leaving: () => this.#closeIfUnused(),
+      failed: (fault) => this.#end(fault),
     });
     this.#session = session;
-    session.on('error', (error) => this.#end(faultOf(error)));
-    session.on('close', () => this.#end(CLOSED));
-    session.on('goaway', (code) => {
-      if (code !== NO_ERROR) this.#end(goneAway(code));
-      // node:http2 lets the calls that are on their way end, and makes no new ones.
-      else setImmediate(() => this.#closeIfUnused());
-    });
-    session.once('remoteSettings', () => this.#reach(session));
   }
 
-  #reach(session: ClientHttp2Session): void {
+  #reach(session: Session): void {
     if (this.#fault !== null) return;
     this.#isReached = true;
     clearTimeout(this.#patience);
@@ -205,7 +191,7 @@ export class Connection {
     clearTimeout(this.#patience);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    this.#session?.destroy();
+    this.#session?.close(fault);
     this.#socket.destroy();
     for (const passenger of waiting) passenger.lost(fault);
   }

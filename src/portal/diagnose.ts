@@ -57,7 +57,7 @@ async function lookCloser(attempt: FailedAttempt, { portal }: Config): Promise<F
     );
   }
   if (attempt.reached) return unavailable(`the connection to ${where} was lost: ${text}`, '');
-  if (all(codes, /ALERT_NO_APPLICATION_PROTOCOL$|^NO_HTTP2$|^ERR_HTTP2_ERROR$/)) {
+  if (all(codes, /ALERT_NO_APPLICATION_PROTOCOL$|^NO_HTTP2$|^HTTP2_VIOLATION$/)) {
     return unavailable(
       `${where} does not speak HTTP/2: ${text}`,
       'see portal.address: a web server or a proxy listens there; a proxy must offer "h2"',

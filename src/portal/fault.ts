@@ -34,6 +34,11 @@ export function goneAway(code: number): Fault {
   return { codes: ['GOAWAY'], text: `it ended the connection with HTTP/2's code ${code}` };
 }
 
+/** The other side does not keep to HTTP/2. @param text what it sent. */
+export function violation(text: string): Fault {
+  return { codes: ['HTTP2_VIOLATION'], text: `it sent ${text}` };
+}
+
 /** A name has several addresses, and each of them its own error. */
 export function faultOf(error: Error): Fault {
   const each = error instanceof AggregateError ? (error.errors as Error[]) : [error];

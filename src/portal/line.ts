@@ -5,9 +5,9 @@ import { milliseconds } from '../state/clock.ts';
 import { Connection } from './connection.ts';
 import type { Fault } from './fault.ts';
 import { Status } from './grpc-status.ts';
+import type { Headers } from './http2/fields.ts';
 import type { Method } from './methods.ts';
 import { Records } from './records.ts';
-import type { Headers } from './reply.ts';
 import type { Metadata } from './request-headers.ts';
 import { callOver } from './unary.ts';
 

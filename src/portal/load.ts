@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 
 /**
  * What asks the portal is loaded here and nowhere else, by those who have found that they need it: most of a portal connect's time is
- * spent on loading TLS and HTTP/2, and a cached connect must not pay for it.
+ * spent on loading TLS, and a cached connect must not pay for it.
  */
 export function loadPortal({ portal }: Config): Promise<typeof import('./calls.ts')> {
   prepareRuntime(portal.address.some(({ host }) => !isIpAddress(host)));
@@ -22,8 +22,8 @@ function prepareRuntime(withNames: boolean): void {
   setFlagsFromString('--rehash-snapshot');
   setFlagsFromString('--sparkplug');
   setFlagsFromString('--min-semi-space-size=0');
-  // With all that they load themselves.
-  for (const name of ['tls', 'http2']) process.getBuiltinModule(name);
+  // With all that it loads itself.
+  process.getBuiltinModule('tls');
   if (withNames) process.getBuiltinModule('dns');
   setFlagsFromString('--no-sparkplug');
   // The expression by which Node knows an IPv6 address is so large that optimizing it, for a portal that is named, costs as much as

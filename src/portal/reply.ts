@@ -1,9 +1,8 @@
 import { decompressed } from './compression.ts';
 import { Status } from './grpc-status.ts';
+import { Code } from './http2/errors.ts';
+import type { Headers } from './http2/fields.ts';
 import type { Read } from './message.ts';
-
-/** As node:http2 gives them: lower-case names; several values of one name are joined by commas, or a list. */
-export type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
 /** What came over a stream that has ended. */
 export interface Reply {
@@ -102,16 +101,16 @@ export const TOO_LARGE: GrpcError = {
  */
 export function ofReset(code: number): GrpcError {
   switch (code) {
-    case REFUSED_STREAM:
+    case Code.REFUSED_STREAM:
       return { code: Status.UNAVAILABLE, details: 'the portal refused the stream' };
-    case CANCEL:
+    case Code.CANCEL:
       return { code: Status.CANCELLED, details: 'the portal cancelled the call' };
-    case ENHANCE_YOUR_CALM:
+    case Code.ENHANCE_YOUR_CALM:
       return {
         code: Status.RESOURCE_EXHAUSTED,
         details: 'the portal has too much to do (ENHANCE_YOUR_CALM)',
       };
-    case INADEQUATE_SECURITY:
+    case Code.INADEQUATE_SECURITY:
       return {
         code: Status.PERMISSION_DENIED,
         details: 'the connection is not secure enough for the portal',
@@ -120,11 +119,6 @@ export function ofReset(code: number): GrpcError {
       return { code: Status.INTERNAL, details: `the stream was reset with HTTP/2's code ${code}` };
   }
 }
-
-export const REFUSED_STREAM = 0x7;
-export const CANCEL = 0x8;
-const ENHANCE_YOUR_CALM = 0xb;
-const INADEQUATE_SECURITY = 0xc;
 
 /** A grpc-message is UTF-8, percent-encoded; what is not well encoded is shown as it came. */
 export function messageOf(told: Headers[string]): string {

@@ -1,11 +1,14 @@
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { formatAddress } from '../config/address.ts';
 import { milliseconds } from '../state/clock.ts';
 import type { Connection, Passenger } from './connection.ts';
-import { type Fault, faultOf, statusOf } from './fault.ts';
+import { type Fault, statusOf } from './fault.ts';
 import { Status } from './grpc-status.ts';
+import { Code } from './http2/errors.ts';
+import type { Headers } from './http2/fields.ts';
+import type { Session } from './http2/session.ts';
+import type { Caller, End, Stream } from './http2/stream.ts';
 import { framed, MessageReader } from './message.ts';
-import { CANCEL, type GrpcError, type Headers, judge, ofReset, REFUSED_STREAM, TOO_LARGE } from './reply.ts';
+import { type GrpcError, judge, ofReset, TOO_LARGE } from './reply.ts';
 import { type Metadata, requestHeaders } from './request-headers.ts';
 
 export interface UnaryCall {
@@ -34,9 +37,6 @@ export function callOver(connection: Connection, call: UnaryCall): Promise<Outco
   return new Promise((resolve) => connection.join(new Running(connection, call, resolve)));
 }
 
-/** HTTP/2's flag of a HEADERS frame that ends the stream. */
-const END_STREAM = 0x1;
-
 const UNTAKEN = {
   code: Status.UNAVAILABLE,
   details: 'the portal ends the connection and has not begun with the call',
@@ -44,18 +44,16 @@ const UNTAKEN = {
   untaken: true,
 } as const;
 
-class Running implements Passenger {
+class Running implements Passenger, Caller {
   readonly #connection: Connection;
   readonly #call: UnaryCall;
   readonly #resolve: (outcome: Outcome) => void;
   readonly #reader = new MessageReader();
   readonly #since = milliseconds();
   #timer: NodeJS.Timeout;
-  #stream: ClientHttp2Stream | null = null;
+  /** Ends its stream. */
+  #cancel: (() => void) | null = null;
   #headers: Headers | null = null;
-  #trailers: Headers | null = null;
-  /** Of the stream. */
-  #fault: Fault | null = null;
   #isOver = false;
 
   constructor(connection: Connection, call: UnaryCall, resolve: (outcome: Outcome) => void) {
@@ -71,60 +69,64 @@ class Running implements Passenger {
     this.#timer = setTimeout(() => this.#answersTooSlowly(), this.#left());
   }
 
-  begin(session: ClientHttp2Session): void {
-    const { path, message, metadata, onAnswer } = this.#call;
+  begin(session: Session): void {
+    const { path, message, metadata } = this.#call;
     const { isSecure, authority } = this.#connection;
-    let stream: ClientHttp2Stream;
+    let stream: Stream;
     try {
       const headers = requestHeaders(path, isSecure, authority, this.#left(), metadata);
-      stream = session.request(headers, { endStream: false });
+      stream = session.call(headers, framed(message), this);
     } catch (error) {
       // A value that no header can hold.
       this.#finish({ code: Status.INTERNAL, details: (error as Error).message, fault: null });
       return;
     }
-    this.#stream = stream;
-    stream.once('response', (headers, flags) => {
-      this.#headers = headers;
-      if ((flags & END_STREAM) !== 0) this.#trailers = headers;
-      if (!this.#isOver) onAnswer?.(headers);
-    });
-    stream.once('trailers', (trailers) => {
-      this.#trailers = trailers;
-    });
-    stream.on('data', (chunk: Buffer) => {
-      if (!this.#reader.push(chunk)) this.#finish({ ...TOO_LARGE, fault: null });
-    });
-    // What has no trailers may have been cut off: then `close` tells.
-    stream.once('end', () => {
-      if (this.#trailers !== null) this.#judge();
-    });
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      // A reset of this stream alone has its code; any other error is the whole connection's, or keeps this call off it.
-      if (error.code !== 'ERR_HTTP2_STREAM_ERROR') this.#fault ??= faultOf(error);
-    });
-    stream.once('close', () => this.#closed(stream.rstCode ?? 0));
-    stream.end(framed(message));
+    this.#cancel = () => session.cancel(stream);
+  }
+
+  answered(headers: Headers): void {
+    this.#headers = headers;
+    this.#call.onAnswer?.(headers);
+  }
+
+  received(chunk: Buffer): void {
+    if (!this.#reader.push(chunk)) this.#finish({ ...TOO_LARGE, fault: null });
+  }
+
+  over(end: End): void {
+    switch (end.kind) {
+      case 'answered':
+        this.#judge(end.trailers);
+        break;
+      case 'reset':
+        this.#reset(end.code);
+        break;
+      case 'malformed':
+        this.#finish({ code: Status.INTERNAL, details: `the portal sent ${end.text}`, fault: null });
+        break;
+      case 'untaken':
+        this.#finish(UNTAKEN);
+        break;
+      case 'lost':
+        this.lost(end.fault);
+    }
   }
 
   lost(fault: Fault): void {
     this.#finish({ code: statusOf(fault), details: fault.text, fault });
   }
 
-  /** @param code HTTP/2's; without meaning where the whole connection has ended. */
-  #closed(code: number): void {
-    const fault = this.#connection.fault ?? this.#fault;
-    // What ended the stream after the last of the answer takes nothing away from it.
-    if (this.#trailers !== null || (code === 0 && fault === null)) this.#judge();
-    // What it had not begun with as it said goodbye, and what waited here for its turn, node:http2 ends as if it were refused.
-    else if (code === REFUSED_STREAM && !this.#connection.isOpen) this.#finish(UNTAKEN);
-    else if (fault !== null) this.lost(fault);
+  /** @param code HTTP/2's. */
+  #reset(code: number): void {
+    // What is reset without an error has ended, and lacks its trailers.
+    if (code === Code.NO_ERROR) this.#judge(null);
+    // A stream that is refused was not begun with (RFC 9113, section 8.7), here because the portal goes.
+    else if (code === Code.REFUSED_STREAM && !this.#connection.isOpen) this.#finish(UNTAKEN);
     else this.#finish({ ...ofReset(code), fault: null });
   }
 
-  #judge(): void {
-    const reply = { headers: this.#headers, trailers: this.#trailers, read: this.#reader.read() };
-    const judged = judge(reply);
+  #judge(trailers: Headers | null): void {
+    const judged = judge({ headers: this.#headers, trailers, read: this.#reader.read() });
     this.#finish('message' in judged ? judged : { ...judged, fault: null });
   }
 
@@ -145,8 +147,7 @@ class Running implements Passenger {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#timer);
-    // Of a stream that has ended by itself this says nothing any more.
-    this.#stream?.close(CANCEL);
+    this.#cancel?.();
     this.#connection.leave(this);
     this.#resolve(outcome);
   }

@@ -44,7 +44,7 @@ describe('of a connection that failed', () => {
     [['ERR_SSL_UNSUPPORTED_PROTOCOL'], /does not speak TLS1\.3 or newer/, /min_version/],
     [['ERR_SSL_WRONG_VERSION_NUMBER'], /does not speak TLS1\.3 or newer/, /portal\.address/],
     [['ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL'], /does not speak HTTP\/2/, /"h2"/],
-    [['ERR_HTTP2_ERROR'], /does not speak HTTP\/2/, /"h2"/],
+    [['HTTP2_VIOLATION'], /does not speak HTTP\/2/, /"h2"/],
     [['ECONNRESET'], /^the portal at 127\.0\.0\.1:1 closed the connection/, /trusts portal\.tls\.cert_file/],
     [['EPIPE'], /closed the connection/, /trusts portal\.tls\.cert_file/],
   ];
@@ -90,7 +90,7 @@ describe('of a connection that failed', () => {
   });
 
   test('it was lost where it had stood: the request could have provoked that', async () => {
-    for (const fault of [of('ECONNRESET'), CLOSED, goneAway(11), of('ERR_HTTP2_ERROR')]) {
+    for (const fault of [of('ECONNRESET'), CLOSED, goneAway(11), of('HTTP2_VIOLATION')]) {
       const failure = await lost(fault, { reached: true, everReached: true });
       assert.equal(failure.detail, `the connection to 127.0.0.1:1 was lost: ${fault.text}`);
       assert.equal(failure.counts, 'provokable');

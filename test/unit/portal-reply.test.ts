@@ -4,8 +4,9 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import { status as grpcJs } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { Status, statusName } from '../../src/portal/grpc-status.ts';
+import type { Headers } from '../../src/portal/http2/fields.ts';
 import { MAX_MESSAGE_BYTES, type Read } from '../../src/portal/message.ts';
-import { type Headers, judge, messageOf, ofHttpStatus, ofReset, type Reply } from '../../src/portal/reply.ts';
+import { judge, messageOf, ofHttpStatus, ofReset, type Reply } from '../../src/portal/reply.ts';
 
 const MESSAGE = Uint8Array.of(8, 1);
 const ONE: Read = { kind: 'one', message: MESSAGE };
