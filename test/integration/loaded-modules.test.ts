@@ -77,7 +77,8 @@ describe('of Node’s own modules', () => {
       agent.configure({ address: called(portal) }, fixture.certificates);
       const loaded = await modulesOf(agent, { ...CONNECT, USERNAME: 'alice' });
       assert.ok(loaded.includes('tls'));
-      for (const name of ['http', 'http2', 'fs/promises', 'perf_hooks', 'zlib', 'dns/promises']) assert.ok(!loaded.includes(name), name);
+      for (const name of ['http', 'http2', 'fs/promises', 'perf_hooks', 'zlib', 'dns/promises'])
+        assert.ok(!loaded.includes(name), name);
       assert.equal(loaded.includes('dns'), resolver);
     });
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { createServer as createHttp2Server } from 'node:http2';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import { Status } from '../../src/portal/grpc-status.ts';
 import { withCertificates } from './fixture.ts';
 import { ask, lineTo, outcome } from './wire-asking.ts';
-import { answer, serving } from './wire-servers.ts';
+import { answer, overTls, serving } from './wire-servers.ts';
 
 const files = withCertificates();
 
@@ -39,13 +41,19 @@ describe('many calls at once', () => {
   });
 
   test('that wait for their turn are lost with the connection, and each by its own deadline', async () => {
-    await using server = await serving(files(), () => {}, { settings: { maxConcurrentStreams: 1 } });
+    const http2 = createHttp2Server({ settings: { maxConcurrentStreams: 1 } });
+    const sockets: TLSSocket[] = [];
+    await using server = await overTls(files(), (socket) => {
+      sockets.push(socket);
+      http2.emit('connection', socket);
+    });
     using line = lineTo(files(), [server.address]);
     const first = ask(line);
     const late = ask(line, { budget: 300 });
     const third = ask(line);
     assert.deepEqual(outcome(await late), [Status.DEADLINE_EXCEEDED, true]);
-    server.sessions[0]?.socket.destroy();
+    // Below the server's HTTP/2, which would say goodbye.
+    sockets[0]?.destroy();
     for (const lost of await Promise.all([first, third])) {
       assert.deepEqual(outcome(lost), [Status.UNAVAILABLE, true]);
     }
