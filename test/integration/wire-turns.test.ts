@@ -7,8 +7,10 @@ import { ask, lineTo, outcome } from './wire-asking.ts';
 import {
   allowed,
   END_HEADERS,
+  END_STREAM,
   HEAD,
   HEADERS,
+  INITIAL_WINDOW_SIZE,
   literal,
   MAX_CONCURRENT_STREAMS,
   PADDED,
@@ -101,6 +103,23 @@ describe('a call', () => {
     assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
   });
 
+  test('that is answered before its message is taken is ended, and the next has its turn', async () => {
+    await using server = await speaking(files(), async (peer) => {
+      peer.send(settings([INITIAL_WINDOW_SIZE, 0], [MAX_CONCURRENT_STREAMS, 1]));
+      await peer.next(HEADERS);
+      peer.send(grpcHeaders(1), frame(HEADERS, END_HEADERS | END_STREAM, 1, literal('grpc-status', '7')));
+      const told = await peer.next(RST_STREAM);
+      assert.deepEqual([told?.stream, told?.payload.readUInt32BE(0)], [1, 8]);
+      await peer.next(HEADERS);
+      peer.send(settings([INITIAL_WINDOW_SIZE, 100]), allowed(3));
+    });
+    using line = lineTo(files(), [server.address]);
+    const [first, second] = await Promise.all([ask(line), ask(line)]);
+    assert.deepEqual(outcome(first), [Status.PERMISSION_DENIED, true]);
+    assert.deepEqual(outcome(second), ['allowed', true]);
+    await server.spoken();
+  });
+
   test('is answered once, whatever comes for it afterwards', async () => {
     await using server = await speaking(files(), async (peer) => {
       peer.send(SETTINGS);
@@ -176,6 +195,27 @@ describe('a call', () => {
     using line = lineTo(files(), [server.address]);
     assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
   });
+});
+
+test('a connection that nobody calls over is left as soon as the portal says goodbye', async () => {
+  await using server = await speaking(files(), async (peer, which) => {
+    peer.send(SETTINGS);
+    await peer.next(HEADERS);
+    peer.send(allowed(1));
+    if (which > 1) return;
+    await sofar;
+    peer.send(goaway(1, 0));
+    assert.equal(await peer.goodbye(), 0);
+    left();
+  });
+  const { promise: sofar, resolve: answered } = Promise.withResolvers<void>();
+  const { promise: gone, resolve: left } = Promise.withResolvers<void>();
+  using line = lineTo(files(), [server.address]);
+  assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
+  answered();
+  await gone;
+  assert.equal(line.stands, false);
+  assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
 });
 
 test('headers of more than 64 KiB end their own call, and what they want remembered is', async () => {

@@ -103,6 +103,24 @@ describe('a session', () => {
     wire.destroy();
   });
 
+  test('tells nobody anything more of a call that is cancelled, and nobody of nothing', async () => {
+    const { wire, session } = speak();
+    const told: string[] = [];
+    const stream = session.call(HEADERS, Buffer.from('message'), {
+      answered: () => told.push('answered'),
+      received: (chunk) => {
+        told.push(`received ${chunk}`);
+        session.cancel(stream);
+      },
+      over: () => told.push('over'),
+    });
+    const head = frame(1, 4, 1, encodeFields([[':status', '200']]));
+    wire.push(Buffer.concat([SETTINGS, head, frame(0, 0, 1), frame(0, 1, 1, Buffer.from('all'))]));
+    await turn();
+    assert.deepEqual(told, ['answered', 'received all']);
+    assert.deepEqual(wire.written.at(-1), frameOfWords(3, 1, 8));
+  });
+
   test('that is closed says goodbye, tells each call, and takes no more', () => {
     const { wire, session, ends, call } = speak();
     call();
