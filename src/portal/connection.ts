@@ -16,8 +16,6 @@ export interface Endpoint {
   readonly secureContext: SecureContext | null;
   /** Where its name leads to. */
   readonly records: Records;
-  /** Milliseconds of the monotonic clock: until when it is to be reached by one of them. */
-  readonly connectBy: number;
 }
 
 /** A call, as the connection that it goes over sees it. */
@@ -33,6 +31,9 @@ export interface Passenger {
 /** Of several records of one name, milliseconds that each but the last may take for TCP before the next is tried. */
 const NEXT_RECORD_MS = 500;
 
+/** Milliseconds: a timer that is later than that was kept from running. */
+const LATE_MS = 50;
+
 /** One HTTP/2 connection to one address, from its beginning to its end; it is never made anew. */
 export class Connection {
   readonly endpoint: Endpoint;
@@ -44,6 +45,8 @@ export class Connection {
   #isReached = false;
   #isRetired = false;
   #fault: Fault | null = null;
+  /** Milliseconds of the monotonic clock: until when somebody waits for it to be reached. */
+  #connectBy = 0;
   /** Runs while a record that has taken the connection may still turn out to be silent, and there are others. */
   #patience: NodeJS.Timeout | undefined;
 
@@ -101,6 +104,11 @@ export class Connection {
     } else this.#waiting.add(passenger);
   }
 
+  /** @param until milliseconds of the monotonic clock: so long a call waits for it to be reached. The longest counts. */
+  allow(until: number): void {
+    this.#connectBy = Math.max(this.#connectBy, until);
+  }
+
   /** Its call is over. */
   leave(passenger: Passenger): void {
     this.#passengers.delete(passenger);
@@ -156,10 +164,15 @@ export class Connection {
 
   /** TCP stands. Who says nothing then must not take the time of those that are left. */
   #expectWords(): void {
-    const { connectBy, records } = this.endpoint;
-    if (records.untried === 0) return;
-    const part = Math.max(0, connectBy - milliseconds()) / (records.untried + 1);
-    this.#patience = setTimeout(() => this.#end(silent(part)), part);
+    const { untried } = this.endpoint.records;
+    const now = milliseconds();
+    if (untried === 0) return;
+    const part = Math.max(0, this.#connectBy - now) / (untried + 1);
+    this.#patience = setTimeout(() => {
+      // It may have spoken while this process could not listen: then it is heard next.
+      if (milliseconds() - now - part > LATE_MS) this.#expectWords();
+      else this.#end(silent(this.#socket.remoteAddress ?? '', part));
+    }, part);
   }
 
   #speak(socket: Socket): void {

@@ -15,9 +15,12 @@ export const CLOSED_BY_US: Fault = { codes: ['CLOSED_BY_US'], text: 'the connect
 /** TLS stands, and what was agreed on for it is not HTTP/2. */
 export const NO_HTTP2: Fault = { codes: ['NO_HTTP2'], text: 'no HTTP/2 was agreed on (ALPN)' };
 
-/** @param milliseconds that it was given, because there are others to try. */
-export function silent(milliseconds: number): Fault {
-  return { codes: [SILENT], text: `it said nothing within ${Math.round(milliseconds)} ms` };
+/**
+ * @param ip which of a name's records.
+ * @param milliseconds that it was given, because there are others to try.
+ */
+export function silent(ip: string, milliseconds: number): Fault {
+  return { codes: [SILENT], text: `${ip} said nothing within ${Math.round(milliseconds)} ms` };
 }
 const SILENT = 'SILENT';
 

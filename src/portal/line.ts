@@ -82,7 +82,7 @@ export class Line {
 
   /**
    * Calls over the connection that stands, else the first address that can be reached. Each gets an equal share of the budget to
-   * connect, and each record of its name an equal part of that. One that cannot be reached passes the call on; a call that failed with
+   * connect, and each record of its name that takes a TCP connection an equal part of what is left of that. One that cannot be reached passes the call on; a call that failed with
    * UNAVAILABLE is retried so many times, at the next address where there is one, else at the same (contract/cli.md, "Times"). One that
    * the portal has not begun with as it ends the connection goes over a new one.
    * @param budget milliseconds for all of it: connections, TLS, retries.
@@ -100,6 +100,9 @@ export class Line {
     const share = budget / addresses.length;
     // A request that a portal has seen could have provoked whatever came of it, a crash of that portal included.
     let everReached = false;
+    // One that is not reached in time may be well, and this machine too busy to hear it (starvation.ts): so refusals by others do not
+    // make a portal of it that is away.
+    let isLate = false;
     let moves = 0;
     const to = (index: number): Try => ({
       index,
@@ -109,26 +112,30 @@ export class Line {
     for (let next = to(this.#standing?.index ?? 0); ; ) {
       const { index, connectBy } = next;
       const connection = this.#connectionTo(next);
+      connection.allow(connectBy);
       const tried = await this.#attempt(connection, method, message, metadata, end, connectBy);
       if ('response' in tried) return tried;
       if (!tried.reached) this.#drop(connection);
       const mayGoOn = !this.#isClosed && hasTime(end);
+      const { records } = connection.endpoint;
+      const other = records.untried > 0 && hasTime(connectBy) ? { index, records, connectBy } : null;
       // Not a retry: the portal has not seen it (grpc/proposal/A6-client-retries.md, "Transparent Retries").
       if (tried.untaken === true && mayGoOn && moves++ < MOST_MOVES) {
-        next = to(index);
+        next = other ?? to(index);
         continue;
       }
       everReached ||= tried.reached;
-      const failed = { ...tried, everReached };
+      isLate ||= !tried.reached && tried.code === Status.DEADLINE_EXCEEDED;
+      const code = isLate && !everReached ? Status.DEADLINE_EXCEEDED : tried.code;
+      const failed = { ...tried, code, everReached };
       if (this.#isClosed) return failed;
-      const { records } = connection.endpoint;
-      if (!failed.reached && records.untried > 0 && hasTime(connectBy)) {
-        next = { index, records, connectBy };
+      if (!failed.reached && other !== null) {
+        next = other;
         continue;
       }
       const hasNext = index + 1 < addresses.length;
       if (failed.reached || !hasNext) {
-        if (failed.code !== Status.UNAVAILABLE || retries === 0 || !mayGoOn) return failed;
+        if (tried.code !== Status.UNAVAILABLE || retries === 0 || !mayGoOn) return failed;
         retries--;
       }
       next = to(hasNext ? index + 1 : index);
@@ -180,14 +187,14 @@ export class Line {
     });
   }
 
-  #connectionTo({ index, records, connectBy }: Try): Connection {
+  #connectionTo({ index, records }: Try): Connection {
     const standing = this.#standing;
     if (standing?.index === index && standing.connection.isOpen) return standing.connection;
     if (standing !== null) this.#drop(standing.connection);
     const { secureContext, serverName, addresses } = this.#options;
     const address = addresses[index];
     if (address === undefined) throw new RangeError('a portal call needs an address');
-    const connection = new Connection({ address, serverName, secureContext, records, connectBy });
+    const connection = new Connection({ address, serverName, secureContext, records });
     if (this.#isClosed) connection.close();
     this.#standing = { connection, index };
     this.#connections.add(connection);

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { createServer, type LookupFunction } from 'node:net';
+import { connect, createServer, type LookupFunction } from 'node:net';
 import { describe, test } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
 import { Status } from '../../src/portal/grpc-status.ts';
 import type { FailedAttempt, Line } from '../../src/portal/line.ts';
-import { listening } from './doctor-servers.ts';
+import { keys, listening } from './doctor-servers.ts';
 import { withCertificates } from './fixture.ts';
 import { type Answers, ask, lineTo, outcome } from './wire-asking.ts';
-import { answer, overTls, parsed, serving } from './wire-servers.ts';
+import { answer, goaway, onRequest, overTls, parsed, serving } from './wire-servers.ts';
 
 const files = withCertificates();
 
@@ -111,16 +112,77 @@ describe('of several records of one name', () => {
     assert.deepEqual(outcome(await ask(line, { budget: 900 })), ['allowed', true]);
   });
 
-  test('none that answers is a failure of the portal that was not reached; silence is one of time', async () => {
-    await using mute = await listening(createServer(() => {}));
-    const { port } = parsed(mute.address);
-    const { line, lookups } = lineToName(port, ['127.0.0.1', '127.0.0.2']);
+  for (const ips of [
+    ['127.0.0.1', '127.0.0.2'],
+    ['127.0.0.2', '127.0.0.1'],
+  ]) {
+    // Which of them is silent because this machine had no time to hear it, nobody knows yet.
+    test(`silence is a failure of time, whatever the other does (${ips.join()})`, async () => {
+      await using mute = await listening(createServer(() => {}));
+      const { line, lookups } = lineToName(parsed(mute.address).port, ips);
+      using _ = line;
+      assert.deepEqual(outcome(await ask(line, { budget: 400 })), [Status.DEADLINE_EXCEEDED, false]);
+      assert.equal(lookups(), 1);
+    });
+  }
+
+  test('all that refuse are a portal that is not there', async () => {
+    await using server = await listening(createServer(() => {}));
+    const { line } = lineToName(parsed(server.address).port, ['127.0.0.2', '127.0.0.3']);
     using _ = line;
-    assert.deepEqual(outcome(await ask(line, { budget: 400 })), [Status.UNAVAILABLE, false]);
-    assert.equal(lookups(), 1);
-    const silent = lineToName(port, ['127.0.0.2', '127.0.0.1']);
-    using __ = silent.line;
-    assert.deepEqual(outcome(await ask(silent.line, { budget: 400 })), [Status.DEADLINE_EXCEEDED, false]);
+    assert.deepEqual(outcome(await ask(line)), [Status.UNAVAILABLE, false]);
+  });
+
+  test('one that speaks while this process gets no time is heard', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const { port } = server.address;
+    await using front = await listening(
+      createServer((socket) => {
+        socket.once('data', (hello: Buffer) => {
+          const end = performance.now() + 1_700;
+          while (performance.now() < end);
+          const portal = connect(port, '127.0.0.1');
+          portal.write(hello);
+          socket.pipe(portal).pipe(socket);
+        });
+      }),
+      { host: '127.0.0.2', port },
+    );
+    assert.ok(front);
+    const { line } = lineToName(port, ['127.0.0.2', '127.0.0.3']);
+    using _ = line;
+    assert.deepEqual(outcome(await ask(line, { budget: 3_000 })), ['allowed', true]);
+  });
+
+  test('the longest wait counts, not that of the call that connected', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const { promise: found, resolve: find } = Promise.withResolvers<void>();
+    const resolve: LookupFunction = (_, __, done) => {
+      const records = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+      found.then(() => done(null, records));
+    };
+    const addresses = [{ host: 'portal.test', port: server.address.port }];
+    using line = lineTo(files(), addresses, { resolve, serverName: 'localhost' });
+    const short = ask(line, { budget: 60 }).finally(find);
+    const long = ask(line);
+    assert.deepEqual(outcome(await short), [Status.DEADLINE_EXCEEDED, false]);
+    assert.deepEqual(outcome(await long), ['allowed', true]);
+  });
+
+  test('one that says goodbye at once leaves calls to the next', async () => {
+    await using server = await serving(files(), (stream) => answer(stream));
+    const { port } = server.address;
+    let asked = 0;
+    const leaving = createTlsServer({ ...keys(files()), ALPNProtocols: ['h2'] }, (socket) => {
+      asked++;
+      socket.on('error', () => {});
+      onRequest(socket, () => socket.end(goaway(0, 0)));
+    });
+    await using _leaving = await listening(leaving, { host: '127.0.0.2', port });
+    const { line } = lineToName(port, ['127.0.0.2', '127.0.0.1']);
+    using _ = line;
+    assert.deepEqual(outcome(await ask(line)), ['allowed', true]);
+    assert.equal(asked, 1);
   });
 
   test('a name is looked up anew for a new connection', async () => {

@@ -103,7 +103,10 @@ describe('the connection is left, and the portal told why, where it sends', () =
     for (const first of [frame(PING, 0, 0, Buffer.alloc(8)), frame(4, 1, 0), goaway(0, 0)]) {
       await using server = await speaking(files(), (peer) => peer.send(first, SETTINGS));
       using line = lineTo(files(), [server.address]);
-      assert.deepEqual(outcome(await ask(line)), [Status.UNAVAILABLE, false]);
+      const failure = (await ask(line)) as FailedAttempt;
+      assert.deepEqual(outcome(failure), [Status.UNAVAILABLE, false]);
+      // Who turns everybody away does speak HTTP/2.
+      assert.deepEqual(failure.fault?.codes, [first[3] === 7 ? 'GOAWAY' : 'HTTP2_VIOLATION']);
     }
   });
 

@@ -45,6 +45,11 @@ describe('what an answer says', () => {
     assert.deepEqual({ ...headers }, { ':status': 200, a: '1, 2, ä', b: 'x' });
   });
 
+  test('is the first of what can be said once', () => {
+    const twice: Field[] = [OK, ['content-type', 'application/grpc'], ['content-type', 'text/html']];
+    assert.equal(headersOf(twice, false)['content-type'], 'application/grpc');
+  });
+
   test('has no other headers, whatever they are called', () => {
     const headers = headersOf([['__proto__', 'x']], true);
     assert.equal(headers['constructor'], undefined);

@@ -1,8 +1,8 @@
 import { Code, StreamError } from './errors.ts';
 import type { Field } from './hpack-table.ts';
 
-/** Lower-case names, `:status` as a number; several values of one name are joined by commas, or a list. */
-export type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+/** Lower-case names, `:status` as a number; several values of one name are joined by commas. */
+export type Headers = Readonly<Record<string, string | number | undefined>>;
 
 /** RFC 9110, section 5.6.2, without upper case (RFC 9113, section 8.2.1). */
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
@@ -21,6 +21,8 @@ const OF_HTTP1: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+
+const SINGLE: ReadonlySet<string> = new Set(['content-type', 'date']);
 
 const OF_REQUESTS: readonly string[] = [':method', ':scheme', ':authority', ':path'];
 
@@ -69,7 +71,9 @@ export function headersOf(fields: readonly Field[], isTrailer: boolean): Headers
     const before = headers[name];
     // A `grpc-message` may well end with a space, which strictly is malformed (section 8.2.1): it is taken, without it.
     const bare = value.trim();
-    headers[name] = before === undefined ? bare : `${before}, ${bare}`;
+    if (before === undefined) headers[name] = bare;
+    // Of what can have one value only, as Node's HTTP takes it: some proxies add theirs.
+    else if (!SINGLE.has(name)) headers[name] = `${before}, ${bare}`;
   }
   if (!isTrailer && headers[':status'] === undefined) throw malformed('no :status');
   return headers;

@@ -22,6 +22,9 @@ export function encodeFields(fields: readonly Field[]): Buffer {
   return Buffer.concat(parts);
 }
 
+/** We remember nothing: what a list may begin with (section 6.3). */
+export const NO_TABLE = Buffer.of(0x20);
+
 function literal(text: string): [Buffer, Buffer] {
   return [integer(text.length, 7, 0), Buffer.from(text, 'latin1')];
 }

@@ -123,7 +123,8 @@ export class Session {
 
   #take(one: Frame): void {
     const isSettings = one.type === Type.SETTINGS && (one.flags & Flag.ACK) === 0;
-    if (!this.#isReached && !isSettings) throw protocolError('something else before its settings');
+    if (!this.#isReached && !isSettings && one.type !== Type.GOAWAY)
+      throw protocolError('something else before its settings');
     if (this.#block !== null && (one.type !== Type.CONTINUATION || one.stream !== this.#block.stream)) {
       throw protocolError('a frame in the middle of headers');
     }
@@ -170,7 +171,7 @@ export class Session {
       this.#isReached = true;
       this.#owner.reached();
     }
-    this.#streams.beginNext();
+    this.#streams.goOn();
   }
 
   #onPing(one: Frame): void {
@@ -230,7 +231,8 @@ export class Session {
     ofConnection(one);
     if (one.payload.length < 8) throw frameSizeError('a goodbye that is too short');
     const code = one.payload.readUInt32BE(4);
-    if (code === Code.NO_ERROR) this.#leave(one.payload.readUInt32BE(0) & MAX_31_BITS);
+    // Before its settings it is one that takes nobody, whatever it says.
+    if (code === Code.NO_ERROR && this.#isReached) this.#leave(one.payload.readUInt32BE(0) & MAX_31_BITS);
     else this.#owner.failed(goneAway(code));
   }
 

@@ -1,8 +1,10 @@
 import { Code, ConnectionError, frameSizeError, protocolError } from './errors.ts';
 import { Flag, frame, frameOfWords, MAX_31_BITS, MAX_FRAME_BYTES, PREFACE, Type } from './frames.ts';
+import { MAX_TABLE_BYTES } from './hpack-table.ts';
 
 /** RFC 9113, section 6.5.2. */
 const Setting = {
+  HEADER_TABLE_SIZE: 0x1,
   ENABLE_PUSH: 0x2,
   MAX_CONCURRENT_STREAMS: 0x3,
   INITIAL_WINDOW_SIZE: 0x4,
@@ -43,13 +45,18 @@ export class PeerSettings {
   /** That a stream begins with. */
   window = DEFAULT_WINDOW;
   maxFrameBytes = MAX_FRAME_BYTES;
+  /** It remembers less of our fields than everybody does, and we have to say that we know (RFC 7541, section 4.2). */
+  hasSmallTable = false;
 
-  /** What it says of the size of tables and lists does not matter: we use no table, and our lists are short. */
+  /** What it says of the size of lists does not matter: ours are short. */
   take(payload: Buffer): void {
     if (payload.length % 6 !== 0) throw frameSizeError('settings that are not whole');
     for (let at = 0; at < payload.length; at += 6) {
       const value = payload.readUInt32BE(at + 2);
       switch (payload.readUInt16BE(at)) {
+        case Setting.HEADER_TABLE_SIZE:
+          this.hasSmallTable ||= value < MAX_TABLE_BYTES;
+          break;
         case Setting.ENABLE_PUSH:
           if (value !== 0) throw protocolError('settings by which it would be pushed to');
           break;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { Code, ConnectionError, protocolError, StreamError } from './errors.ts';
 import { Flag, frame, frameOfWords, headersFrames, MAX_31_BITS, Type } from './frames.ts';
+import { NO_TABLE } from './hpack.ts';
 import { DEFAULT_WINDOW, PeerSettings } from './settings.ts';
 import type { Stream } from './stream.ts';
 
@@ -14,6 +15,8 @@ export class Streams {
   /** How much it takes, of all messages together. */
   #window = DEFAULT_WINDOW;
   #nextId: number;
+  /** It knows that we use no table. */
+  #isTableGone = false;
 
   constructor(socket: Duplex, firstId: number) {
     this.#socket = socket;
@@ -63,12 +66,17 @@ export class Streams {
     return removed;
   }
 
-  /** Settings hold for the calls that are under way, too (section 6.9.2). */
+  /** Settings hold for the calls that are under way, too (section 6.9.2). Nothing is sent yet by them: first they are acknowledged. */
   set(settings: Buffer): void {
     const before = this.#peer.window;
     this.#peer.take(settings);
     for (const stream of this.#underWay.values()) stream.widen(this.#peer.window - before);
+  }
+
+  /** What the settings allow by now. */
+  goOn(): void {
     this.#sendAll();
+    this.beginNext();
   }
 
   widen(by: number): void {
@@ -97,10 +105,18 @@ export class Streams {
       // Headers and message go out together.
       this.#socket.cork();
       const { maxFrameBytes } = this.#peer;
-      for (const one of headersFrames(stream.id, stream.block, maxFrameBytes)) this.#socket.write(one);
+      for (const one of headersFrames(stream.id, this.#blockOf(stream), maxFrameBytes))
+        this.#socket.write(one);
       this.#sendMessage(stream);
       this.#socket.uncork();
     }
+  }
+
+  /** Once is enough: a table of nothing cannot become too large again. */
+  #blockOf({ block }: Stream): Buffer {
+    if (this.#isTableGone || !this.#peer.hasSmallTable) return block;
+    this.#isTableGone = true;
+    return Buffer.concat([NO_TABLE, block]);
   }
 
   #sendAll(): void {
