@@ -75,6 +75,35 @@ describe('the launcher', () => {
     });
   }
 
+  test('ends with 5 at most where bash has lost the status of a child that ends just as SIGTERM comes', async () => {
+    await using agent = await fixture.install();
+    const launcher = over(agent, `trap '' TERM; kill -TERM "$OCAGENT_LAUNCHER"; exit 0`);
+    for (let i = 0; i < 100; i++) {
+      const { code } = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, ['bash', '--posix', launcher]);
+      assert.ok(code === 0 || code === 5, `${code} at try ${i}`);
+    }
+  });
+
+  for (const signal of ['SIGHUP', 'SIGINT'] as const) {
+    test(`takes ${signal}, as a terminal sends it, for SIGTERM`, async () => {
+      await using agent = await fixture.install();
+      const launcher = over(agent, '[ "$REASON" = connect ] && exec sleep 10; read -r _ <"$PIPE"; exit 0');
+      const refused = agent.start({ ...CONNECT, USERNAME: 'alice' }, [launcher]);
+      await hearsSigterm(refused.child);
+      refused.child.kill(signal);
+      const run = await refused.ended;
+      assert.deepEqual([run.code, run.signal], [5, null]);
+      const PIPE = join(agent.folder, 'pipe');
+      execFileSync('mkfifo', [PIPE]);
+      const { child, ended } = agent.start({ ...DISCONNECT, USERNAME: 'alice', PIPE }, [launcher]);
+      await hearsSigterm(child);
+      child.kill(signal);
+      writeFileSync(PIPE, '\n');
+      const other = await ended;
+      assert.deepEqual([other.code, other.signal], [0, null]);
+    });
+  }
+
   test('does a disconnect again whose process was killed, and refuses a connect', async () => {
     await using agent = await fixture.install();
     const tries = join(agent.folder, 'tries');
