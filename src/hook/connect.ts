@@ -14,7 +14,7 @@ import { sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { countConnect } from './count.ts';
-import { elapsed, isLate } from './elapsed.ts';
+import { elapsed, isLate, spent } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
@@ -37,7 +37,7 @@ export async function connect(
   const answered = { tooLate: false };
   const left: Left = { aftermath: NOTHING_LEFT };
   let inTime: Decision | null = null;
-  const decision = await byDeadline(request, invalid, config, elapsed(), async (know) => {
+  const decision = await byDeadline(request, invalid, config, spent(), async (know) => {
     inTime = await decideInTime(request, session, invalid, config, log, answered, left, know);
     return inTime;
   });
@@ -89,7 +89,7 @@ async function decideInTime(
       left.aftermath = recordConnect(tx, decision, isLetIn(decision, config), request, session, config);
       countConnect(tx, decision);
     },
-    waitLimits: waitLimits(config, elapsed(), milliseconds()),
+    waitLimits: waitLimits(config, spent(), milliseconds()),
     mayLead: launcherWaits() ? ('afterwards' as const) : ('meanwhile' as const),
     expectsSiblings,
     portal: () => portalIdentity(config),

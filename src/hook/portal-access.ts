@@ -8,7 +8,7 @@ import type { PortalCalls } from '../portal/calls.ts';
 import { hurry } from '../state/hurry.ts';
 import { CONNECT_CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
-import { elapsed } from './elapsed.ts';
+import { spent } from './elapsed.ts';
 import { leaveSlot } from './slot.ts';
 
 /** Milliseconds without a question after which a leader goes: even where a storm lets each wait, its siblings come closer together. */
@@ -48,7 +48,7 @@ export class PortalAccess {
         this.#begin(term);
       });
     }
-    const result = await askPortal(this.#config, request, elapsed(), atMost, (calls) => {
+    const result = await askPortal(this.#config, request, spent(), atMost, (calls) => {
       leaveSlot();
       if (term === null) return false;
       this.#calls = calls;

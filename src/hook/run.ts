@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
 import { connect } from './connect.ts';
 import { disconnect } from './disconnect.ts';
-import { elapsed } from './elapsed.ts';
+import { spent } from './elapsed.ts';
 import { type HookCall, readCall } from './environment.ts';
 import { figures } from './figures.ts';
 import { hostUpdate } from './host-update.ts';
@@ -96,7 +96,7 @@ function serve(call: Served, config: Config, log: Log): Promise<Outcome> {
 
 function connectFlush(config: Config | null): number {
   // Past the deadline a little still: the line that says so is the one that is needed most.
-  const left = config === null ? FLUSH_MS : Math.max(100, config.hook.deadline - elapsed());
+  const left = config === null ? FLUSH_MS : Math.max(100, config.hook.deadline - spent());
   return Math.min(FLUSH_MS, left);
 }
 

@@ -26,8 +26,8 @@ export function leaveSlot(): void {
 }
 
 /**
- * Whole seconds that a hook may wait for a slot before it tries the next: one whose process has stopped leaves it half of its deadline. On
- * a machine that is too small for a storm it may wait for four, and so past its deadline; it then answers by what is in the state. Pure.
+ * Whole seconds that a hook may wait for a slot before it tries the next, whose process may have stopped. On a machine that is too small for
+ * a storm it may wait for four. Its deadline counts from then (elapsed.ts). Pure.
  */
 export function patienceFor(deadline: number): number {
   return Math.min(LONGEST, Math.floor(deadline / 2_000));
