@@ -86,8 +86,8 @@ describe('the deadline', () => {
 
   test('that cuts in while the portal is asked answers from what was read before', async () => {
     await using agent = await fixture.install(
-      '[resilience]\nfail_mode = "open"\ncache.deny_ttl = "0s"\n[hook]\ndeadline = "2s"',
-      'timeout = "1s"',
+      '[resilience]\nfail_mode = "open"\ncache.deny_ttl = "0s"\n[hook]\ndeadline = "5s"',
+      'timeout = "4s"',
     );
     await fixture.portal.setPolicy({ users: { carol: { allowed: false, reason: 'revoked' } } });
     assert.equal((await agent.connect('carol')).code, 1);
@@ -96,7 +96,7 @@ describe('the deadline', () => {
     await fixture.portal.arrived(2, 'CheckPolicy');
     const node = await nodeBelow(child.pid);
     process.kill(node, 'SIGSTOP');
-    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    await new Promise((resolve) => setTimeout(resolve, 5_200));
     process.kill(node, 'SIGCONT');
     const run = await ended;
     release();

@@ -3,7 +3,7 @@ import { getPriority } from 'node:os';
 import { describe, test } from 'node:test';
 import { EVENTS } from './events.ts';
 import { withPortal } from './fixture.ts';
-import { PATIENT, until } from './leader.ts';
+import { leader, PATIENT, until } from './leader.ts';
 
 const mayRaise = process.geteuid?.() === 0;
 
@@ -23,6 +23,7 @@ describe('a drain', {
     assert.ok(drain > 0, connect.stderr);
     assert.equal(getPriority(drain), Math.max(usual, 10));
 
+    await until(() => leader(agent) === drain, 'it leads');
     const check = fixture.portal.hold('CheckPolicy');
     const { ended } = agent.start({
       REASON: 'connect',
