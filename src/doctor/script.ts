@@ -98,8 +98,8 @@ function wholeCopy(path: string): Script {
     throw error;
   }
   if (text.endsWith('\n}\n')) return { kind: 'another copy', path };
-  // /bin/sh takes what has no beginning for nothing, and the rest for an error.
-  const isNothing = !text.includes('\n{');
+  // /bin/sh takes comments alone for nothing, and whatever else it has of it for an error.
+  const isNothing = !/^[^#\n]/m.test(text);
   return unusable(`${path} is ${isNothing ? 'empty' : 'cut short'}`, 'install it anew', isNothing);
 }
 

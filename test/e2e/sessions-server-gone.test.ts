@@ -38,11 +38,12 @@ describe('when a real ocserv goes', () => {
   });
 
   test(
-    'by SIGTERM with twenty clients, each session ends at the portal, with its true traffic',
+    'by SIGTERM with twenty clients, each session ends at the portal, with its traffic as it was seen last',
     limits,
-    async () => {
+    async (t) => {
       const clients = await busyAnd(quiet);
       const session = await sessionOf(real, BUSY);
+      const before = (reportsOf(real, session).at(-1) as Report).request.currentStats;
       const truth = await kernelCounts(real, deviceOf(session));
       await real.vpn.ocserv.stop();
       const byHooks = real.log.all({ msg: 'disconnect recorded' });
@@ -66,11 +67,15 @@ describe('when a real ocserv goes', () => {
       // The environment has nothing of it, which would be all that is booked.
       for (const line of byHooks) assert.partialDeepStrictEqual(line, { bytes_in: '0', bytes_out: '0' });
       const { stats } = endOf(BUSY).request;
-      for (const count of COUNTS) {
+      // The client may still have said something of its own, e.g. a router solicitation.
+      const isTrue = COUNTS.every((count) => {
         const [reported, counted] = [Number(stats[count]), Number(truth[count])];
-        // The client may still have said something of its own, e.g. a router solicitation.
-        assert.ok(counted <= reported && reported < counted + 500, `${count}: ${reported} of ${counted}`);
-      }
+        return counted <= reported && reported < counted + 500;
+      });
+      // ocserv does not wait for its scripts: on a slow machine a tunnel is gone before one can look. Then it is what sync saw last.
+      const isKnown = COUNTS.every((count) => stats[count] === before[count]);
+      t.diagnostic(isTrue ? 'its script has seen the tunnel' : 'its tunnel was gone before its script');
+      assert.ok(isTrue || isKnown, JSON.stringify({ stats, truth, before }));
       await startAgain(clients);
     },
   );

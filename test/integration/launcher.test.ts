@@ -269,6 +269,34 @@ describe('the launcher', () => {
     });
   };
 
+  test('reads what the kernel has counted of a tunnel whose traffic ocserv does not name', async () => {
+    await using agent = await fixture.install();
+    const told = join(agent.folder, 'told');
+    const launcher = over(agent, `echo "\${OCAGENT_TUNNEL-none}" >${told}; exit 0`);
+    const counts = (): number[] =>
+      ['rx_bytes', 'tx_bytes', 'rx_packets', 'tx_packets'].map((name) =>
+        Number(readFileSync(`/sys/class/net/lo/statistics/${name}`, 'latin1')),
+      );
+    const tell = async (env: Record<string, string>): Promise<string> => {
+      const going = { STATS_BYTES_IN: '0', STATS_BYTES_OUT: '0', DEVICE: 'lo' };
+      assert.equal((await agent.hook({ ...figures, ...going, ...env }, [launcher])).code, 0);
+      return readFileSync(told, 'latin1').trim();
+    };
+    const before = counts();
+    const read = (await tell({})).split(' ').map(Number);
+    const after = counts();
+    assert.equal(read.length, 4);
+    for (const [i, count] of read.entries())
+      assert.ok(count >= (before[i] ?? 0) && count <= (after[i] ?? 0), `${before} ${read} ${after}`);
+    for (const other of [
+      { STATS_BYTES_IN: '1' },
+      { DEVICE: '' },
+      { DEVICE: '../lo' },
+      { REASON: 'host-update' },
+    ])
+      assert.equal(await tell(other), 'none', JSON.stringify(other));
+  });
+
   test('says what it could not record where no process can be made at all, and refuses a connect', async (t) => {
     if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
     await using agent = await fixture.install();
