@@ -10,6 +10,7 @@ import {
   DATA,
   END_HEADERS,
   END_STREAM,
+  GOAWAY,
   HEAD,
   HEADERS,
   INITIAL_WINDOW_SIZE,
@@ -106,7 +107,7 @@ describe('the connection is left, and the portal told why, where it sends', () =
       const failure = (await ask(line)) as FailedAttempt;
       assert.deepEqual(outcome(failure), [Status.UNAVAILABLE, false]);
       // Who turns everybody away does speak HTTP/2.
-      assert.deepEqual(failure.fault?.codes, [first[3] === 7 ? 'GOAWAY' : 'HTTP2_VIOLATION']);
+      assert.deepEqual(failure.fault?.codes, [first[3] === GOAWAY ? 'GOAWAY' : 'HTTP2_VIOLATION']);
     }
   });
 
