@@ -25,7 +25,7 @@ const target = join(root, 'dist');
 const CHUNKS: Readonly<Record<string, string>> = {
   main: 'src/main.ts',
   portal: 'src/portal/calls.ts',
-  drain: 'src/events/drain-process.ts',
+  drain: 'src/drain/drain-process.ts',
   explain: 'src/config/explain.ts',
   otlp: 'src/telemetry/send.ts',
   prometheus: 'src/telemetry/prometheus.ts',

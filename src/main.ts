@@ -9,7 +9,7 @@ async function main(): Promise<void> {
     await runHook();
   } else if (process.argv.length === 3 && process.argv[2] === 'drain') {
     // Started by the launcher, after a hook that left something to deliver.
-    const { runDrain } = await import('./events/drain-process.ts');
+    const { runDrain } = await import('./drain/drain-process.ts');
     await runDrain();
   } else {
     const { runCommand } = await import('./cli/program.ts');

@@ -53,7 +53,7 @@ function begin(tx: Transaction, index: number): void {
     device: `vpns${index}`,
     sessionId: sessionIdOf(ocservId, tx.now.wall),
   };
-  recordConnect(tx, DECISION, true, request, { ocservId, metadata: METADATA }, config);
+  recordConnect(tx, DECISION, true, request, { ocservId, metadata: METADATA }, config, 'none');
 }
 
 function end(tx: Transaction, index: number): void {
@@ -63,7 +63,12 @@ function end(tx: Transaction, index: number): void {
     durationSeconds: '1',
     tunnel: null,
   };
-  recordEnd(tx, { ...sessionOf(index), ...counted, metadata: METADATA, reason: 'UNSPECIFIED' }, config);
+  recordEnd(
+    tx,
+    { ...sessionOf(index), ...counted, metadata: METADATA, reason: 'UNSPECIFIED' },
+    config,
+    'none',
+  );
 }
 
 function sessionOf(index: number) {

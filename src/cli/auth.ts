@@ -6,7 +6,9 @@ import { decide, decideInvalid } from '../policy/decide.ts';
 import { decisionJson } from '../policy/decision-json.ts';
 import type { Decision, Failure, Request } from '../policy/types.ts';
 import { askPortal, waitLimits } from '../portal/ask.ts';
+import type { PortalCalls } from '../portal/calls.ts';
 import { portalIdentity } from '../portal/identity.ts';
+import { openPortal } from '../portal/load.ts';
 import { milliseconds } from '../state/clock.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
@@ -38,6 +40,12 @@ export async function auth(options: AuthOptions): Promise<number> {
   const lost = (error: StateUnusable): void =>
     complain(`the state cannot be used: ${error.message}`, error.cure);
   const state = await usableState(config, lost);
+  const opened: PortalCalls[] = [];
+  const connect = async (): Promise<PortalCalls> => {
+    const calls = await openPortal(config);
+    opened.push(calls);
+    return calls;
+  };
   const means = {
     config,
     state,
@@ -48,7 +56,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     mayLead: 'no' as const,
     expectsSiblings: false,
     portal: () => portalIdentity(config),
-    askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost),
+    askPortal: (atMost: number) => askPortal(config, request, elapsed(), atMost, connect),
   };
   const invalid = whyInvalid(request);
   const asked: { failure: Failure | null } = { failure: null };
@@ -58,6 +66,7 @@ export async function auth(options: AuthOptions): Promise<number> {
     asked.failure = decided.failure;
     return decided.decision;
   });
+  for (const calls of opened) calls.close();
   const { failure } = asked;
   if (state !== null && state.unrecorded !== null)
     complain(`the state cannot be written: ${state.unrecorded}`, '');

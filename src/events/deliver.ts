@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.ts';
-import { leadAlong } from '../leader/along.ts';
 import type { Log } from '../log/log.ts';
 import { Occtl } from '../ocserv/occtl.ts';
+import type { PortalCalls } from '../portal/calls.ts';
 import { loadPortal } from '../portal/load.ts';
 import { untilDone } from '../state/batches.ts';
 import { takeLease } from '../state/drain.ts';
@@ -11,16 +11,21 @@ import { carryOut } from './carry-out.ts';
 import { type DrainReport, drain } from './drain.ts';
 import { noteCertificate } from './note-certificate.ts';
 
+/** Something that is done beside the work, with its connection. It does not fail it. */
+export type Along = (work: () => Promise<DrainReport>, calls: PortalCalls) => Promise<DrainReport>;
+
+export const NOTHING_ELSE: Along = (work) => work();
+
 /**
  * Delivers as this process, if no other does.
- * @param how `leads`: it also asks the portal for hooks that want to, as long as it is there.
+ * @param how `along`: what else to do with the connection, as long as it is there.
  * @returns null when another process holds the lease: it delivers.
  */
 export async function deliver(
   config: Config,
   state: State,
   log: Log,
-  how: { readonly force: boolean; readonly linger: number; readonly leads: boolean },
+  how: { readonly force: boolean; readonly linger: number; readonly along: Along },
 ): Promise<DrainReport | null> {
   const term = await state.step(takeLease);
   if (term === null) return null;
@@ -29,7 +34,7 @@ export async function deliver(
   const { portalCalls } = await loadPortal(config);
   const calls = portalCalls(config, noteCertificate(state));
   const occtl = new Occtl(config.ocserv);
-  const { force, linger, leads } = how;
+  const { force, linger, along } = how;
   const work = (): Promise<DrainReport> =>
     drain({
       config,
@@ -42,7 +47,7 @@ export async function deliver(
       linger,
     });
   try {
-    return await (leads ? leadAlong(work, config, calls, log) : work());
+    return await along(work, calls);
   } finally {
     calls.close();
   }

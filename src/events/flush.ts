@@ -6,7 +6,7 @@ import { forgetOrderWaits } from '../state/orders.ts';
 import { forgetWaits, lastSeq, untriedCount } from '../state/outbox.ts';
 import { sleep } from '../state/patience.ts';
 import type { State } from '../state/state.ts';
-import { deliver } from './deliver.ts';
+import { deliver, NOTHING_ELSE } from './deliver.ts';
 import type { DrainReport } from './drain.ts';
 
 /** How often it is looked whether the drain that runs has done it. */
@@ -36,7 +36,7 @@ export async function deliverOrWait(
   { force, upTo }: { force: boolean; upTo: number },
 ): Promise<DrainReport | null> {
   for (const until = performance.now() + PATIENCE_MS; ; ) {
-    const report = await deliver(config, state, log, { force, linger: 0, leads: false });
+    const report = await deliver(config, state, log, { force, linger: 0, along: NOTHING_ELSE });
     if (report !== null) return report;
     if ((await state.read((tx) => untriedCount(tx, upTo))) === 0 || performance.now() > until) return null;
     await sleep(LOOK_MS);

@@ -4,19 +4,29 @@ import { settleTime } from '../resilience/circuit-breaker.ts';
 import { loadBreaker } from '../state/breaker.ts';
 import { callDrain, isDrainOnItsWay, mustWait } from '../state/drain.ts';
 import { hasDueOrders } from '../state/orders.ts';
-import { launcherWaits } from '../state/process.ts';
 import type { Transaction } from '../state/transaction.ts';
+
+/**
+ * What a hook would start a drain for: nothing where nobody could start it, else its work, or also siblings, of which there are many, and whose
+ * calls it takes (src/drain/).
+ */
+export type ReasonForDrain = 'none' | 'work' | 'siblings';
 
 /**
  * Whether this hook, which has just put something into the state for a drain, is the one that must start it: there is
  * none, and the last one did not just find the portal away. The lease is reserved at once, so that of hundreds of siblings
- * one starts one.
- * @param urgent there is something to do that does not need the portal.
+ * one starts one. To be asked only where somebody can: the launcher does, once it has the answer (bin/ocagent-hook).
+ * @param left `work`: there is something for it; `urgent`: and it does not need the portal.
  */
-export function sendForDrain(tx: Transaction, config: Config, urgent: boolean): boolean {
-  // The launcher starts it, after this process has gone (bin/ocagent-hook). Without one nobody would.
-  if (!tx.writable || !launcherWaits() || isDrainOnItsWay(tx)) return false;
-  const needsPortal = !urgent && !hasDueOrders(tx);
+export function sendForDrain(
+  tx: Transaction,
+  config: Config,
+  reason: ReasonForDrain,
+  left: { readonly work: boolean; readonly urgent: boolean },
+): boolean {
+  const isWanted = reason === 'siblings' || (reason === 'work' && left.work);
+  if (!isWanted || !tx.writable || isDrainOnItsWay(tx)) return false;
+  const needsPortal = reason === 'work' && !left.urgent && !hasDueOrders(tx);
   if (needsPortal && (mustWait(tx, config.events.retry_max) || isBreakerOpen(tx, config))) return false;
   callDrain(tx);
   return true;

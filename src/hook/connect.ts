@@ -9,18 +9,15 @@ import type { Decision, Failure, Request, Source } from '../policy/types.ts';
 import { waitLimits } from '../portal/ask.ts';
 import { portalIdentity } from '../portal/identity.ts';
 import { milliseconds } from '../state/clock.ts';
-import { launcherWaits } from '../state/process.ts';
 import { sessionIdOf } from '../state/sessions.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
+import type { Caller } from './caller.ts';
 import { countConnect } from './count.ts';
-import { elapsed, isLate, spent } from './elapsed.ts';
 import type { HookSession } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState, reportStateLost } from './open-state.ts';
 import { type Outcome, reportDropped } from './outcome.ts';
-import { PortalAccess } from './portal-access.ts';
-import { leaveSlot } from './slot.ts';
 
 /**
  * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the start of
@@ -30,6 +27,7 @@ import { leaveSlot } from './slot.ts';
 export async function connect(
   session: HookSession,
   invalid: string | null,
+  caller: Caller,
   config: Config,
   log: Log,
 ): Promise<Outcome> {
@@ -37,11 +35,12 @@ export async function connect(
   const answered = { tooLate: false };
   const left: Left = { aftermath: NOTHING_LEFT };
   let inTime: Decision | null = null;
-  const decision = await byDeadline(request, invalid, config, spent(), async (know) => {
-    inTime = await decideInTime(request, session, invalid, config, log, answered, left, know);
+  const decision = await byDeadline(request, invalid, config, caller.spent(), async (know) => {
+    inTime = await decideInTime(request, session, invalid, caller, config, log, answered, left, know);
     return inTime;
   });
   answered.tooLate = true;
+  caller.commit();
   if (decision !== inTime) {
     if (decision.shouldDisconnect) reportNoOrder(log, request);
     log.error('hook.deadline answered: this decision and its session are not recorded', {
@@ -51,7 +50,7 @@ export async function connect(
     });
   }
   reportDropped(log, left.aftermath.dropped);
-  const status = conclude(decision, request, config, log);
+  const status = conclude(decision, request, caller.elapsed(), config, log);
   const { aftermath, stay } = left;
   const stays = decision === inTime && stay !== undefined;
   return { status, drain: aftermath.drain, ...(stays ? { stay } : {}) };
@@ -67,30 +66,34 @@ async function decideInTime(
   request: Request,
   session: HookSession,
   invalid: string | null,
+  caller: Caller,
   config: Config,
   log: Log,
   answered: { readonly tooLate: boolean },
   left: Left,
   know: (decision: Decision) => void,
 ): Promise<Decision> {
-  const expectsSiblings = isLate();
-  const state = await openState(config, log, { patience: statePatience(config), durable: false });
-  const access = new PortalAccess(config, log);
+  const expectsSiblings = caller.isLate();
+  const state = await openState(caller, config, log, { patience: statePatience(config), durable: false });
+  const access = caller.portal(config, log);
   const means = {
     config,
     state,
     bypassCache: false,
     onStateLost: reportStateLost(log, config),
     onProvisional: know,
-    onWaiting: leaveSlot,
+    onWaiting: () => caller.leaveSlot(),
     record: (tx: Transaction, decision: Decision) => {
       // The deadline has answered for us: nothing may be recorded any more, least of all a connected session.
       if (answered.tooLate) throw new Error('answered by the deadline');
-      left.aftermath = recordConnect(tx, decision, isLetIn(decision, config), request, session, config);
-      countConnect(tx, decision);
+      caller.commit();
+      const letIn = isLetIn(decision, config);
+      left.aftermath = recordConnect(tx, decision, letIn, request, session, config, caller.reasonForDrain);
+      countConnect(tx, decision, caller.elapsed());
     },
-    waitLimits: waitLimits(config, spent(), milliseconds()),
-    mayLead: launcherWaits() ? ('afterwards' as const) : ('meanwhile' as const),
+    waitLimits: waitLimits(config, caller.spent(), milliseconds()),
+    mayLead: access.mayLead,
+    isConnected: access.isConnected,
     expectsSiblings,
     portal: () => portalIdentity(config),
     askPortal: (atMost: number, term: number | null) => access.ask(request, atMost, term),
@@ -111,10 +114,10 @@ function isLetIn(decision: Decision, { hook }: Config): boolean {
   return decision.allowed || hook.mode === 'observe';
 }
 
-function conclude(decision: Decision, request: Request, config: Config, log: Log): number {
+function conclude(decision: Decision, request: Request, elapsed: number, config: Config, log: Log): number {
   const letIn = isLetIn(decision, config);
   log.line(levelOf(decision, letIn), decision.allowed ? 'connect allowed' : 'connect denied', {
-    ...decisionJson(decision, request, config, elapsed()),
+    ...decisionJson(decision, request, config, elapsed),
     session_id: request.sessionId,
     vhost: request.vhost,
     vpn_ip: request.vpnIp,

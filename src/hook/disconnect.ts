@@ -5,13 +5,13 @@ import { isServerGoingDown } from '../ocserv/shutdown.ts';
 import type { EndedSession, SessionEnd } from '../state/session-end.ts';
 import type { State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import type { Caller } from './caller.ts';
 import { countDuration } from './count.ts';
 import type { HookSession, HookStats } from './environment.ts';
 import { figures } from './figures.ts';
 import { openState } from './open-state.ts';
 import { type Outcome, reportDropped } from './outcome.ts';
 import { reportDirectly } from './report-directly.ts';
-import { leaveSlot } from './slot.ts';
 
 /** Nobody waits for a disconnect, and it happens only once: it can afford to wait for the state. */
 const PATIENCE_MS = 30_000;
@@ -25,19 +25,19 @@ const PATIENCE_MS = 30_000;
 export async function disconnect(
   session: HookSession,
   stats: HookStats,
+  caller: Caller,
   config: Config,
   log: Log,
 ): Promise<Outcome> {
   const end: SessionEnd = {
     ...session,
     ...stats,
-    reason: (await isServerGoingDown()) ? 'SERVER_SHUTDOWN' : 'UNSPECIFIED',
-    // The launcher counts: a try that was killed may have recorded it all the same.
-    again: Number(process.env['OCAGENT_TRY'] ?? 1) > 1,
+    reason: (await isServerGoingDown(caller.pid)) ? 'SERVER_SHUTDOWN' : 'UNSPECIFIED',
+    again: caller.isAgain,
   };
   // It waits for the state and the disk as long as it takes, which must keep no connect from starting.
-  leaveSlot();
-  const state = await openState(config, log, { patience: PATIENCE_MS, durable: true });
+  caller.leaveSlot();
+  const state = await openState(caller, config, log, { patience: PATIENCE_MS, durable: true });
   const { recorded, ended } = state === null ? { recorded: null, ended: null } : await record(state);
   if (recorded !== null && ended !== null) {
     reportDropped(log, recorded.dropped);
@@ -45,6 +45,7 @@ export async function disconnect(
     log.info('disconnect recorded', { session_id, known, reason, ...figures(session, stats) });
     return { status: 0, drain: recorded.drain };
   }
+  caller.commit();
   const { told, event } = await reportDirectly(end, ended, config, log);
   const all = { ...figures(session, stats), ...event };
   if (told) {
@@ -58,8 +59,9 @@ export async function disconnect(
   async function record(state: State): Promise<{ recorded: Aftermath | null; ended: EndedSession | null }> {
     try {
       const { ended, aftermath } = await state.step((tx) => {
-        countDuration(tx, 'disconnect');
-        return recordEnd(tx, end, config);
+        caller.commit();
+        countDuration(tx, 'disconnect', caller.elapsed());
+        return recordEnd(tx, end, config, caller.reasonForDrain);
       });
       if (state.unrecorded === null) return { recorded: aftermath, ended };
       log.error('the state could not be written', { path: config.state.path, reason: state.unrecorded });

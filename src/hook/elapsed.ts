@@ -1,65 +1,84 @@
 import { readFileSync } from 'node:fs';
 import { milliseconds } from '../state/clock.ts';
+import { launcherWaits } from '../state/process.ts';
 
 /** The kernel's unit of a process' start time; 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-interface Start {
+/** When a process was started. */
+export interface Start {
   /** Milliseconds of the monotonic clock. */
   readonly at: number;
-  /** Milliseconds from then until the process had its turn. */
+  /** Milliseconds from then until it had its turn: on a busy machine the launcher holds hooks back (slot.ts). */
   readonly waited: number;
 }
 
-let start: Start | null = null;
+let own: Start | null = null;
 
-/**
- * Milliseconds since the kernel made this process, by a clock that nobody can set. Node's own uptime begins when Node has
- * come up, and in a storm that alone can take longer than a portal call.
- */
+/** Milliseconds since the kernel made this process or, where a launcher waits for it, the launcher, by a clock that nobody can set. */
 export function elapsed(): number {
-  start ??= findStart();
-  return milliseconds() - start.at;
+  return milliseconds() - ownStart().at;
 }
 
 /**
- * Milliseconds that are over of `hook.deadline`. On a busy machine it begins with this process' turn: until then the launcher has held it
- * back (src/hook/slot.ts), and a deadline that passed meanwhile would deny whoever comes last in a storm with a portal that is well.
+ * Milliseconds that are over of `hook.deadline`. On a busy machine it begins with this process' turn: a deadline that passed while it was
+ * held back would deny whoever comes last in a storm with a portal that is well.
  */
 export function spent(): number {
-  const since = elapsed();
-  return since - (start?.waited ?? 0);
+  return elapsed() - ownStart().waited;
 }
 
-/** A process that has come no further by then has waited for the processor: it is one of many. */
-const LATE_MS = 150;
+/** Whether siblings have kept this process from its turn for so long that there must be many. */
+export function wasHeldBack(): boolean {
+  return ownStart().waited > LATE_MS;
+}
+
+/** Milliseconds: a process that has come no further by then has waited for the processor, and is one of many. */
+export const LATE_MS = 150;
 
 /** Whether this machine is so busy that siblings are to be expected. To be asked before anything is waited for. */
 export function isLate(): boolean {
   return elapsed() > LATE_MS;
 }
 
-/** proc(5): the 22nd field of stat, in ticks since boot, of which the second, the name, may hold blanks and parentheses. */
-function findStart(): Start {
+function ownStart(): Start {
+  own ??= findOwnStart();
+  return own;
+}
+
+/** Node's own uptime begins when Node has come up, and in a storm that alone can take longer than a portal call. */
+function findOwnStart(): Start {
   const byNode = process.uptime() * 1_000;
   const now = milliseconds();
-  try {
-    const stat = readFileSync('/proc/self/stat', 'latin1');
-    const started = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) / TICKS_PER_SECOND;
-    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
-    const age = (uptime - started) * 1_000;
-    if (age >= 0) return { at: now - Math.max(age, byNode), waited: waitedOf(started, age - byNode) };
-  } catch {
-    // No such files: then by Node.
-  }
-  return { at: now - byNode, waited: 0 };
+  const pid = launcherWaits() ? process.ppid : process.pid;
+  const start = startOf(pid, Number(process.env['OCAGENT_TURN'] || Number.NaN));
+  if (start === null || now - start.at < byNode) return { at: now - byNode, waited: 0 };
+  return { at: start.at, waited: Math.min(start.waited, now - byNode - start.at) };
 }
 
 /**
- * @param started seconds since boot.
- * @param most milliseconds.
+ * @param turn when it had its turn, in seconds since the machine was started; NaN for at once.
+ * @returns null where the kernel does not tell, or no such process is there any more.
  */
-function waitedOf(started: number, most: number): number {
-  const turn = Number(process.env['OCAGENT_TURN'] || Number.NaN);
-  return Number.isNaN(turn) ? 0 : Math.max(0, Math.min((turn - started) * 1_000, most));
+export function startOf(pid: number, turn: number): Start | null {
+  try {
+    const now = milliseconds();
+    const started = startedAt(pid);
+    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+    if (!(started <= uptime)) return null;
+    const waited = Number.isNaN(turn) ? 0 : Math.max(0, Math.min(turn, uptime) - started) * 1_000;
+    return { at: now - (uptime - started) * 1_000, waited };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Seconds from the machine's start to the process'.
+ * @throws where there is no such process.
+ */
+export function startedAt(pid: number): number {
+  // proc(5): the 22nd field, in ticks, of which the second, the name, may hold blanks and parentheses.
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) / TICKS_PER_SECOND;
 }

@@ -9,7 +9,11 @@ import { launcherWaits } from '../state/process.ts';
  * Added to the exit status where a drain must be started. The launcher, which has waited for this process anyway, takes it off
  * again and starts one: a process that Node starts itself would cost the hook several milliseconds.
  */
-export const DRAIN_WANTED = 64;
+const DRAIN_WANTED = 64;
+
+export function statusFor(code: number, drain: boolean): number {
+  return drain ? code + DRAIN_WANTED : code;
+}
 
 const AGAIN_MS = 20;
 const TRIES = 50;

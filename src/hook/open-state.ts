@@ -1,22 +1,23 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
-import { CHECKPOINT_PAGES, CONNECT_CHECKPOINT_PAGES, State } from '../state/state.ts';
+import { CHECKPOINT_PAGES, CONNECT_CHECKPOINT_PAGES, type State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
-import { isLate } from './elapsed.ts';
+import type { Caller } from './caller.ts';
 
 /** The state, or null when it cannot be used: the call then goes on without it, and the log says why. */
 export async function openState(
+  caller: Caller,
   config: Config,
   log: Log,
   { patience, durable }: { patience: number; durable: boolean },
 ): Promise<State | null> {
   try {
-    return await State.open({
+    return await caller.openState({
       path: config.state.path,
       create: true,
       patience,
       durable,
-      isBusy: isLate(),
+      isBusy: caller.isLate(),
       checkpointPages: durable ? CHECKPOINT_PAGES : CONNECT_CHECKPOINT_PAGES,
       onSetAside: (aside) =>
         log.error('the state was corrupt: it was set aside, and a new one begun', {

@@ -5,9 +5,12 @@ import type { Log } from '../log/log.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import { askPortal } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
+import { openPortal } from '../portal/load.ts';
 import { hurry } from '../state/hurry.ts';
+import { launcherWaits } from '../state/process.ts';
 import { CONNECT_CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
+import type { PortalAccess } from './caller.ts';
 import { spent } from './elapsed.ts';
 import { leaveSlot } from './slot.ts';
 
@@ -19,7 +22,9 @@ const RETIRES_AFTER_MS = 30_000;
 const PATIENCE_MS = 10_000;
 
 /** A process' own call to the portal and, where it leads, those that it makes for its siblings meanwhile and afterwards. */
-export class PortalAccess {
+export class OwnPortalAccess implements PortalAccess {
+  readonly mayLead = launcherWaits() ? 'afterwards' : 'meanwhile';
+  readonly isConnected = false;
   readonly #config: Config;
   readonly #log: Log;
   #calls: PortalCalls | null = null;
@@ -34,10 +39,6 @@ export class PortalAccess {
     this.#log = log;
   }
 
-  /**
-   * @param atMost milliseconds that the call may take, besides what the deadline leaves.
-   * @param term under which this process leads; null when it does not.
-   */
   async ask(request: Request, atMost: number, term: number | null): Promise<PortalResult> {
     let isAsked = false;
     if (term !== null) {
@@ -48,18 +49,18 @@ export class PortalAccess {
         this.#begin(term);
       });
     }
-    const result = await askPortal(this.#config, request, spent(), atMost, (calls) => {
+    const result = await askPortal(this.#config, request, spent(), atMost, async () => {
+      const calls = await openPortal(this.#config);
       leaveSlot();
-      if (term === null) return false;
       this.#calls = calls;
-      if (isAsked) this.#begin(term);
-      return true;
+      if (term !== null && isAsked) this.#begin(term);
+      return calls;
     });
+    if (term === null) this.#calls?.close();
     if ('failure' in result && !isOurSlowness(result.failure)) this.#retire();
     return result;
   }
 
-  /** Goes on for those that wait, until nobody does. */
   async stay(term: number): Promise<void> {
     this.#isAnswered = true;
     // The folder that ocserv has given it must not be held.

@@ -1,6 +1,6 @@
-import { closeSync, lstatSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, renameSync, writeFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
+import { makeFolder, runFolder } from '../state/run-folder.ts';
 
 /**
  * Where a machine is so busy that hooks had better start one after another, the launcher (bin/ocagent-hook) has each wait for a slot
@@ -37,23 +37,12 @@ export function patienceFor(deadline: number): number {
 export function writePatience({ hook }: Config): void {
   const patience = `${patienceFor(hook.deadline)}`;
   if (process.env['OCAGENT_PATIENCE'] === patience) return;
-  const folder = process.env['OCAGENT_RUN_DIR'] || '/run/ocagent-hook';
   try {
-    makeFolder(folder);
-    const file = join(folder, 'patience');
+    makeFolder(runFolder());
+    const file = runFolder('patience');
     writeFileSync(`${file}.${process.pid}`, `${patience}\n`, { mode: 0o600 });
     renameSync(`${file}.${process.pid}`, file);
   } catch {
     // Not root, or no such place: a service that hooks can do without.
-  }
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (error) {
-    const found = lstatSync(folder);
-    // Whoever else may write there could lead us elsewhere.
-    if (!found.isDirectory() || found.uid !== process.geteuid?.() || (found.mode & 0o022) !== 0) throw error;
   }
 }

@@ -16,14 +16,17 @@ const PATIENCE_MS = 10 * 60_000;
 /**
  * Leads beside some work that has a connection to the portal anyway: while a drain is there, no hook needs one of its own. It neither
  * fails the work nor outlasts it by more than the calls that are on their way.
+ * @param portalFailed the portal has failed over another call of this connection: whoever asks next does so over a new one.
  */
 export async function leadAlong<T>(
   work: () => Promise<T>,
   config: Config,
   calls: PortalCalls,
   log: Log,
+  portalFailed: AbortSignal,
 ): Promise<T> {
   const leading = new Leading(config, calls, log);
+  portalFailed.addEventListener('abort', () => leading.end());
   const done = leading
     .lead()
     .catch((error: unknown) =>

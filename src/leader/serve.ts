@@ -4,6 +4,7 @@ import { readRequest } from '../policy/portal-result.ts';
 import type { Failure, PortalResult } from '../policy/types.ts';
 import { callTime } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
+import { NARROWEST, wider } from '../portal/width.ts';
 import { milliseconds, now } from '../state/clock.ts';
 import { hurry } from '../state/hurry.ts';
 import { giveLeadBack, holdsLead, SILENT_MS } from '../state/leader.ts';
@@ -20,10 +21,6 @@ import type { Transaction } from '../state/transaction.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { listenForWake, rouse, sleepUntilWoken, wake } from '../state/wake.ts';
 
-/** Calls on their way at once, all over one connection: at first few, because a portal that is away must not cost dozens, */
-const NARROWEST = 8;
-/** then as many streams as most servers allow. */
-const WIDEST = 100;
 /** How often a leader with nothing to do looks whether there is something. It is woken for it. */
 const LOOK_MS = 50;
 /** How often it gives a sign of life while it waits for the portal. */
@@ -144,7 +141,7 @@ export class Server {
       // Its process goes by its own judgement, as if it had not been asked.
       (error: unknown): PortalResult => ({ failure: fault(String(error)) }),
     );
-    if ('answer' in result) this.#width = Math.min(WIDEST, this.#width * 2);
+    if ('answer' in result) this.#width = wider(this.#width);
     // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
     else if (!isOurSlowness(result.failure)) this.#retires = true;
     // A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show.

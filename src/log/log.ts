@@ -1,10 +1,10 @@
-import { constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { type Fields, jsonLine, type Level, priorityOf, textLine } from './line.ts';
 import { readyForStderr, writeAll, writeNow } from './write.ts';
 
 const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
-const STDERR = 2;
+export const STDERR = 2;
 
 /**
  * The log: one line an event, each one write, so that lines of many processes do not mix. A reader that is slow or gone holds up a
@@ -18,10 +18,13 @@ export class Log {
   #ready: number | null = null;
   /** Lines that had to wait; null while there were none. */
   #pending: Promise<void> | null = null;
+  #isClosed = false;
 
-  constructor(config: Config['log']) {
+  /** @param stderr what `log.file = ""` means: this process' own or, for somebody else, one that was opened so that it never blocks. */
+  constructor(config: Config['log'], stderr = STDERR) {
     this.#config = config;
-    this.#fd = STDERR;
+    this.#fd = stderr;
+    if (stderr !== STDERR) this.#ready = stderr;
     if (config.file === '') return;
     try {
       // NONBLOCK: a named pipe without a reader must not hold us up at open.
@@ -53,7 +56,7 @@ export class Log {
   }
 
   line(level: Level, message: string, fields: Fields): void {
-    if (RANK[level] < RANK[this.#config.level]) return;
+    if (this.#isClosed || RANK[level] < RANK[this.#config.level]) return;
     const bytes = Buffer.from(this.#format(level, message, fields));
     const rest = this.#pending === null ? this.#writeNow(bytes) : bytes;
     if (rest.length === 0) return;
@@ -77,6 +80,14 @@ export class Log {
         ? jsonLine(new Date(), level, message, fields)
         : textLine(journal ? null : new Date(), level, message, fields);
     return journal ? priorityOf(level) + line : line;
+  }
+
+  /** For a log that this process goes on without: what is on its way goes out, and nothing after it. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#pending;
+    if (this.#fd !== STDERR) closeSync(this.#fd);
   }
 
   /**

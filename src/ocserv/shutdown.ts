@@ -11,9 +11,10 @@ const LOOK_EVERY_MS = 10;
  * main process goes back to its event loop once it has started a script; in a shutdown it never does, and its security
  * modules (ocserv-sm) are ended after the last script was started (measured on ocserv 1.1.6). Only what is seen counts: with hundreds
  * of sessions it may not have come to that yet, and then this says no.
+ * @param script the process that it has started.
  */
-export async function isServerGoingDown(): Promise<boolean> {
-  const main = mainProcess();
+export async function isServerGoingDown(script: number): Promise<boolean> {
+  const main = mainProcess(script);
   if (main === null) return false;
   const until = milliseconds() + LOOK_FOR_MS;
   for (;;) {
@@ -25,9 +26,9 @@ export async function isServerGoingDown(): Promise<boolean> {
   }
 }
 
-/** The nearest of our ancestors that is ocserv's main process; there may be ocserv-fw in between. */
-function mainProcess(): number | null {
-  let pid = process.ppid;
+/** The nearest of its ancestors that is ocserv's main process; there may be ocserv-fw in between. */
+function mainProcess(script: number): number | null {
+  let pid = script;
   for (let generation = 0; generation < 8 && pid > 1; generation++) {
     const process = look(pid);
     if (process === null) return null;

@@ -83,7 +83,8 @@ export function consult(
   const number = nextInSequence(tx);
   if (isTrial && waited !== null) withdraw(tx, waited);
   // A trial's call is its own: it is one of few, and its lease is running. So is that of one which cannot write itself down.
-  const way = number === null || isTrial ? ALONE : wayToPortal(tx, number, request, waited, means);
+  const way =
+    number === null || isTrial || means.isConnected ? ALONE : wayToPortal(tx, number, request, waited, means);
   return {
     admission,
     // The answer to a question that has waited for long is only as new as the question.

@@ -49,6 +49,8 @@ export interface WayMeans {
   readonly portal: () => string;
   readonly waitLimits: WaitLimits;
   readonly mayLead: MayLead;
+  /** This process has a connection to the portal already: it looks for nobody else's. */
+  readonly isConnected?: boolean;
   /** Others will want to ask as well, even if none does yet. */
   readonly expectsSiblings: boolean;
 }

@@ -3,10 +3,9 @@ import { outOfTime } from '../policy/out-of-time.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import type { WaitLimits } from '../policy/way.ts';
 import type { PortalCalls } from './calls.ts';
-import { loadPortal } from './load.ts';
 
 /** Milliseconds of the deadline that are left for recording the answer and leaving. */
-const RESERVE_MS = 500;
+export const RESERVE_MS = 500;
 
 /** With less than this left even a machine with time to spare cannot load what talks to the portal and connect. */
 const LEAST_MS = 50;
@@ -41,21 +40,17 @@ export function callTime(
  * Asks the portal within what is left of the deadline.
  * @param elapsed milliseconds since the deadline began to count.
  * @param atMost milliseconds that the call may take, whatever else is left.
- * @param onCalls is given the connection before the call; whoever wants to keep it says so by true, and closes it.
+ * @param connect makes the connection, or gives the one that there is. Whoever gives it closes it.
  */
 export async function askPortal(
   config: Config,
   request: Request,
   elapsed: number,
   atMost: number,
-  onCalls: (calls: PortalCalls) => boolean = () => false,
+  connect: () => Promise<PortalCalls>,
 ): Promise<PortalResult> {
   const { budget, nominal } = callTime(config, config.hook.deadline - RESERVE_MS - elapsed, atMost);
   if (budget < LEAST_MS) return { failure: outOfTime(`${Math.round(elapsed)} ms since the start`) };
-  const { portalCalls } = await loadPortal(config);
-  const calls = portalCalls(config);
-  const keep = onCalls(calls);
-  const result = await calls.checkPolicy(request, budget, nominal);
-  if (!keep) calls.close();
-  return result;
+  const calls = await connect();
+  return calls.checkPolicy(request, budget, nominal);
 }

@@ -1,5 +1,6 @@
 import { isIpAddress } from '../config/ip.ts';
 import type { Config } from '../config/schema.ts';
+import type { PortalCalls } from './calls.ts';
 
 /**
  * What asks the portal is loaded here and nowhere else, by those who have found that they need it: most of a portal connect's time is
@@ -8,6 +9,12 @@ import type { Config } from '../config/schema.ts';
 export function loadPortal({ portal }: Config): Promise<typeof import('./calls.ts')> {
   prepareRuntime(portal.address.some(({ host }) => !isIpAddress(host)));
   return import('./calls.ts');
+}
+
+/** The portal's calls, of which the connection is made with the first one. Whoever opens them closes them. */
+export async function openPortal(config: Config): Promise<PortalCalls> {
+  const { portalCalls } = await loadPortal(config);
+  return portalCalls(config);
 }
 
 /**

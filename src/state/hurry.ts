@@ -39,5 +39,5 @@ export function standBack(): void {
   hurry()();
   if (!allowed || usual === null) return;
   usual = Math.max(usual, BEHIND);
-  process.getBuiltinModule('node:os').setPriority(usual);
+  if (reasons === 0) process.getBuiltinModule('node:os').setPriority(usual);
 }

@@ -80,6 +80,25 @@ export class State {
   }
 
   /**
+   * The same, already open, for another of several uses in one process: each has its own patience, and sees for itself what becomes of it.
+   * @returns null where the path leads to another file by now, or to one that a newer program has brought forward.
+   * @throws {StateUnusable} where it may not be used any more.
+   */
+  sharedFor(options: StateOptions): State | null {
+    const found = checkTrust(options.path);
+    const isSame =
+      found !== null &&
+      found.ino === this.#identity?.ino &&
+      found.dev === this.#identity.dev &&
+      this.#epoch === 0;
+    if (!isSame || !isCurrent(this.#db, options.path)) {
+      abandoned.push(this.#db);
+      return null;
+    }
+    return new State(options, new Patience(options.patience), this.#db, this.#identity);
+  }
+
+  /**
    * Runs `work` in one transaction. Where the state cannot be written (full, read-only, locked for too long) the
    * same work runs once more on what can be read, with its writes left out, and `unrecorded` says why.
    * @throws {StateUnusable} when it cannot even be read.

@@ -185,7 +185,7 @@ describe('the drain', () => {
     assert.equal(readlinkSync(`/proc/${pid}/cwd`), '/');
     const environment = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').filter(Boolean);
     const names = environment.map((entry) => entry.split('=')[0]).sort();
-    const ours = ['OCAGENT_CONFIG', 'PATH', 'SSL_CERT_DIR', 'SSL_CERT_FILE'];
+    const ours = ['OCAGENT_CONFIG', 'OCAGENT_RUN_DIR', 'PATH', 'SSL_CERT_DIR', 'SSL_CERT_FILE'];
     assert.deepEqual(names, ours, "nothing of a user's session");
     release();
   });

@@ -1,31 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Agent, CONNECT } from './agent.ts';
+import { BUSY, patience, whereRunnable } from './busy-machine.ts';
 import { withPortal } from './fixture.ts';
 import { MOUNTS } from './mounts.ts';
 import { over } from './stand-in.ts';
-
-/** What makes a machine busy: more than two programs for each processor. */
-const BUSY = 2 * availableParallelism() + 1;
-
-/** Runs the command line after it where as many programs want to run, as the launcher sees it. */
-function whereRunnable(agent: Agent, programs: number): readonly string[] {
-  const loadavg = join(agent.folder, 'loadavg');
-  writeFileSync(loadavg, `0.00 0.00 0.00 ${programs}/100 4711\n`);
-  const mount = 'mount --bind "$0" /proc/loadavg && exec "$@"';
-  return ['unshare', '--mount', 'sh', '-c', mount, loadavg];
-}
-
-/** As a hook has written it down, in seconds. */
-function patience(agent: Agent, seconds: string): void {
-  mkdirSync(agent.runDir, { mode: 0o700 });
-  writeFileSync(join(agent.runDir, 'patience'), `${seconds}\n`);
-}
 
 describe('the launcher, with slots', MOUNTS, () => {
   const fixture = withPortal({ default: { allowed: true } });

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import type { CertificateFiles } from '../../scripts/portal/certificates.ts';
 import { type Portal, startPortal } from '../../scripts/portal/portal.ts';
 import { isAlive } from '../../src/state/process.ts';
-import { type Agent, CONNECT, type Run } from './agent.ts';
+import { type Agent, CONNECT, type Run, withoutReception } from './agent.ts';
 import { EVENTS, gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { calm, holding, leadBy, leader, PATIENT, questions, stays, until, Waiter, write } from './leader.ts';
@@ -261,6 +261,7 @@ describe('a drain', () => {
 
   test('asks for hooks over the connection that it has: they make none', async () => {
     await using agent = await install();
+    withoutReception(agent);
     const { portal } = fixture;
     using drain = await draining(agent, portal);
     const before = portal.connections.handshakes;
@@ -282,8 +283,7 @@ describe('a drain', () => {
     assert.equal(stderrOf(agent).includes('cannot be asked for connects'), false);
   });
 
-  test('that the portal has failed over a connect leads no more, and works on', async () => {
-    await using agent = await install();
+  const failing = async (agent: Agent): Promise<void> => {
     const { portal } = fixture;
     using drain = await draining(agent, portal);
     await portal.setPolicy({ users: { ...POLICY.users, user1: { error: 'INTERNAL' } } });
@@ -297,10 +297,22 @@ describe('a drain', () => {
     drain.release();
     await portal.answered(2, 'ReportConnect', 60_000);
     await gone(agent);
+  };
+
+  test('that the portal has failed over a question leads no more, and works on', async () => {
+    await using agent = await install();
+    withoutReception(agent);
+    await failing(agent);
+  });
+
+  test('that the portal has failed over a call that was handed over leads no more, takes no more calls, and works on', async () => {
+    await using agent = await install();
+    await failing(agent);
   });
 
   test('that is killed leaves those that wait to one of them', async () => {
     await using agent = await install();
+    withoutReception(agent);
     const { portal } = fixture;
     using drain = await draining(agent, portal);
     using held = holding(portal);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readlinkSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { isAlive } from '../../src/state/process.ts';
-import { CONNECT } from './agent.ts';
+import { CONNECT, withoutReception } from './agent.ts';
 import { EVENTS, gone, pending, stderrOf, WITHOUT_DRAIN } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { calm, holding, leadBy, leader, PATIENT, questions, stays, until, Waiter } from './leader.ts';
@@ -100,6 +100,7 @@ describe('a leader that stays', () => {
       test(`has told ocserv its answer, ${code}, ${events ? 'with' : 'without'} a drain`, async () => {
         const config = events ? `\n${EVENTS.replace('[log]\nlevel = "debug"', '')}` : '';
         await using agent = await fixture.install(PATIENT[0] + config, PATIENT[1]);
+        withoutReception(agent);
         using staying = await stays(agent, fixture.portal, user);
         const { run, pid, waiter, release } = staying;
         assert.equal(run.code, code, run.stderr);

@@ -36,9 +36,14 @@ export async function until(condition: () => boolean, what: string): Promise<voi
 
 /** Nothing of all that is left: nobody leads, and no question is kept. */
 export async function calm(agent: Agent): Promise<void> {
-  await until(() => leader(agent) === 0 || !isAlive(leader(agent)), 'the leader has left');
+  await nobodyLeads(agent);
   assert.equal(leader(agent), 0, 'and given the lead back');
   assert.deepEqual(questions(agent), []);
+}
+
+/** Whoever has led so far has left: it answers nobody and holds nothing any more. */
+export async function nobodyLeads(agent: Agent): Promise<void> {
+  await until(() => leader(agent) === 0 || !isAlive(leader(agent)), 'the leader has left');
 }
 
 export function write(agent: Agent, sql: string, ...values: (string | number)[]): void {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { describe, test } from 'node:test';
+import { withoutReception } from './agent.ts';
 import { EVENTS } from './events.ts';
 import { withPortal } from './fixture.ts';
+import { attended } from './handed-over.ts';
 import { leader, PATIENT, until } from './leader.ts';
 
 const mayRaise = process.geteuid?.() === 0;
@@ -15,6 +18,7 @@ describe('a drain', {
   test('comes after the hooks, and before them while it asks the portal for one', async () => {
     const [config, portal] = PATIENT;
     await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+    withoutReception(agent);
     const usual = getPriority();
     const report = fixture.portal.hold('ReportConnect');
     const connect = await agent.connect('alice');
@@ -32,11 +36,30 @@ describe('a drain', {
       IP_REAL: '198.51.100.8',
     });
     await fixture.portal.arrived(2, 'CheckPolicy');
-    assert.ok(getPriority(drain) < usual);
+    await until(() => getPriority(drain) < usual, 'it hurries');
     check();
     const { code, stderr } = await ended;
     assert.equal(code, 0, stderr);
     await until(() => getPriority(drain) === Math.max(usual, 10), 'it stands back again');
+    report();
+  });
+
+  test('comes before them as long as it takes their calls', async () => {
+    const [config, portal] = PATIENT;
+    await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+    const usual = getPriority();
+    const report = fixture.portal.hold('ReportConnect');
+    await attended(agent);
+    const drain = agent.drain ?? 0;
+    assert.ok(getPriority(drain) < usual);
+    appendFileSync(agent.configFile, '# changed');
+    const { code, stderr } = await agent.connect('bob');
+    assert.equal(code, 0, stderr);
+    assert.equal(
+      getPriority(drain),
+      Math.max(usual, 10),
+      'its configuration is an old one: it takes no more',
+    );
     report();
   });
 });

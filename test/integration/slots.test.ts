@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chownSync,
   closeSync,
@@ -20,55 +19,13 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { type Agent, CONNECT, DISCONNECT, LAUNCHER } from './agent.ts';
+import { awaited, patience, SLOTS, takeAll } from './busy-machine.ts';
 import { WITHOUT_DRAIN } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { holding, PATIENT, questions, until } from './leader.ts';
 import { over, STRANGER, withProcesses } from './stand-in.ts';
 
-/** bin/ocagent-hook, SLOTS_PER_PROCESSOR; these machines have all their processors online. */
-const SLOTS = 3 * availableParallelism();
-
 const runnable = (): number => Number(/ (\d+)\//.exec(readFileSync('/proc/loadavg', 'latin1'))?.[1]);
-
-/** As a hook has written it down, in seconds. */
-function patience(agent: Agent, seconds: string): void {
-  mkdirSync(agent.runDir, { recursive: true, mode: 0o700 });
-  writeFileSync(join(agent.runDir, 'patience'), `${seconds}\n`);
-}
-
-/** All slots, taken by processes that do nothing, until each is left. */
-async function takeAll(agent: Agent): Promise<{ leave(slot: number): void; leaveAll(): void } & Disposable> {
-  patience(agent, '60');
-  const holders: ChildProcess[] = [];
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const file = join(agent.runDir, `slot-${slot}`);
-    const holder = spawn('flock', [file, 'sh', '-c', 'echo held; exec sleep 1000'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
-    });
-    holders.push(holder);
-    if (holder.stdout !== null) await once(holder.stdout, 'data');
-  }
-  const leave = (slot: number): void => {
-    const { pid } = holders[slot] ?? {};
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-    delete holders[slot];
-  };
-  const leaveAll = (): void => {
-    for (const slot of holders.keys()) leave(slot);
-  };
-  return { leave, leaveAll, [Symbol.dispose]: leaveAll };
-}
-
-/** The slots that somebody waits for: the kernel marks who does (proc(5), locks). */
-function awaited(agent: Agent): number[] {
-  const waits = [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].map(
-    ([, inode]) => Number(inode),
-  );
-  return readdirSync(agent.runDir)
-    .filter((name) => waits.includes(statSync(join(agent.runDir, name)).ino))
-    .map((name) => Number(name.slice('slot-'.length)));
-}
 
 const isFree = (agent: Agent, slot: string): boolean =>
   spawnSync('flock', ['--nonblock', join(agent.runDir, slot), 'true']).status === 0;
@@ -100,6 +57,7 @@ describe('how long a hook may wait for its slot', () => {
 
   test('is written down by the first hook, for those of its configuration', async () => {
     await using agent = await fixture.install();
+    rmSync(agent.runDir, { recursive: true });
     await agent.disconnect('alice');
     assert.equal(written(agent), '4\n', 'of 8 seconds, the default');
     assert.deepEqual([statSync(agent.runDir).mode & 0o777, readdirSync(agent.runDir)], [0o700, ['patience']]);
@@ -116,6 +74,7 @@ describe('how long a hook may wait for its slot', () => {
 
   test('is not written where somebody else has the folder', async () => {
     await using agent = await fixture.install();
+    rmSync(agent.runDir, { recursive: true });
     mkdirSync(agent.runDir, { mode: 0o777 });
     chownSync(agent.runDir, 65_534, 65_534);
     assert.equal((await agent.connect('alice')).code, 0);
@@ -362,7 +321,10 @@ describe('on a busy machine', () => {
   }
 
   for (const [what, prepare] of Object.entries({
-    'the folder cannot be made': (agent: Agent) => writeFileSync(agent.runDir, ''),
+    'the folder cannot be made': (agent: Agent) => {
+      rmSync(agent.runDir, { recursive: true });
+      writeFileSync(agent.runDir, '');
+    },
     'nobody has written down how long': () => {},
     'what is written is no time': (agent: Agent) => patience(agent, '6; exit 0'),
     'what is written is far too long': (agent: Agent) => patience(agent, '100'),

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import type { Agent } from './agent.ts';
 import { withPortal } from './fixture.ts';
+import { nobodyLeads } from './leader.ts';
 import { fill, MOUNTS, mountTmpfs } from './mounts.ts';
 
 describe('state that cannot be used', () => {
@@ -156,6 +157,7 @@ describe('state that can be read but not written', () => {
     await using agent = await fixture.install();
     await using _disk = mountTmpfs(dirname(agent.state));
     await agent.connect('alice');
+    await nobodyLeads(agent);
     execFileSync('mount', ['-o', 'remount,ro', dirname(agent.state)]);
     await stillAnswers(agent, /read-only/);
   });
@@ -177,6 +179,8 @@ describe('state that is corrupt', () => {
     test(`because it was ${how} is set aside with its log, and a new one begun`, async () => {
       await using agent = await fixture.install();
       await agent.connect('alice');
+      // On a slow machine it may stay, and find the damage itself.
+      await nobodyLeads(agent);
       const db = new Database(agent.state);
       db.pragma('wal_checkpoint(TRUNCATE)');
       act(agent.state);

@@ -1,0 +1,86 @@
+import { ConfigError, configFile, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { type Along, deliver } from '../events/deliver.ts';
+import type { DrainReport } from '../events/drain.ts';
+import { leave } from '../hook/leave.ts';
+import { leadAlong } from '../leader/along.ts';
+import { openState } from '../leader/open-state.ts';
+import { DEFAULT_LOG, Log } from '../log/log.ts';
+import { portalIdentity } from '../portal/identity.ts';
+import { standBack } from '../state/hurry.ts';
+import { CHECKPOINT_PAGES } from '../state/state.ts';
+import { StateUnusable } from '../state/unusable.ts';
+import { exportAlong } from '../telemetry/along.ts';
+import { basis } from './basis.ts';
+import { receiveAlong } from './reception.ts';
+
+/** Milliseconds to stay when nothing is left: traffic that comes more often than that starts one drain. */
+const LINGER_MS = 2_000;
+/** Nobody waits for a drain, so it can wait for the state. */
+const PATIENCE_MS = 10 * 60_000;
+const FLUSH_MS = 5_000;
+
+/**
+ * The detached process that delivers what hooks have left (bin/ocagent-hook starts it), and goes when there is nothing to do. While it is
+ * there it spares hooks what it has already: a connection to the portal and, where they can hand their call over, a process.
+ */
+export async function runDrain(): Promise<void> {
+  let log = new Log(DEFAULT_LOG);
+  let code = 1;
+  try {
+    const file = configFile();
+    const before = basis(file);
+    const config = await loadConfig(file);
+    const portal = portalIdentity(config);
+    log = new Log(config.log);
+    // ocserv's folder must not be held by a process that outlives it.
+    process.chdir('/');
+    const isStale = (): boolean => basis(file) !== before || portalIdentity(config) !== portal;
+    await work(config, isStale, log);
+    code = 0;
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      for (const problem of error.problems) log.error('configuration error', { error: problem });
+    } else if (error instanceof StateUnusable) {
+      log.error('events cannot be delivered: the state cannot be used', {
+        reason: error.message,
+        cure: error.cure,
+      });
+    } else {
+      log.error('internal fault in the drain', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+    }
+  }
+  leave(code, !(await log.flush(FLUSH_MS)));
+}
+
+/** @throws {StateUnusable} */
+async function work(config: Config, isStale: () => boolean, log: Log): Promise<void> {
+  const state = await openState(config, log, { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES });
+  const portalFailed = new AbortController();
+  const along: Along = (delivering, calls) => {
+    const leading = () => leadAlong(delivering, config, calls, log, portalFailed.signal);
+    // Whoever takes calls is waited for; events can wait, and connects cannot.
+    const means = {
+      config,
+      log,
+      calls,
+      isStale,
+      onClosed: standBack,
+      onPortalFailed: () => portalFailed.abort(),
+    };
+    return receiveAlong(async () => tell(await leading(), log), means);
+  };
+  const delivered = () => deliver(config, state, log, { force: false, linger: LINGER_MS, along });
+  await exportAlong(delivered, config, state, log);
+}
+
+function tell(report: DrainReport, log: Log): DrainReport {
+  const { away, ...counts } = report;
+  log.line(away === null ? 'debug' : 'warn', 'drain ended', {
+    ...counts,
+    ...(away === null ? {} : { code: away.code, error: away.detail, cure: away.cure }),
+  });
+  return report;
+}

@@ -1,0 +1,245 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../config/schema.ts';
+import { startOf } from '../hook/elapsed.ts';
+import type { Log } from '../log/log.ts';
+import type { PortalCalls } from '../portal/calls.ts';
+import { milliseconds } from '../state/clock.ts';
+import { hurry } from '../state/hurry.ts';
+import { sleep } from '../state/patience.ts';
+import { makeFolder, runFolder } from '../state/run-folder.ts';
+import { Answer, TakenBack } from './answer.ts';
+import type { Shared } from './caller.ts';
+import { type HandedOver, takeCall, type Whose, whoseIs } from './handed-over.ts';
+import { OpenStates } from './open-states.ts';
+import { serveCall } from './serve-call.ts';
+import { isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
+import { Turnstile } from './turnstile.ts';
+
+/** To whoever does not wait for it this signal does nothing: the process id that a launcher has read may be a stranger's by now. */
+const SIGNAL = 'SIGURG';
+/** A signal can be lost. */
+const LOOK_MS = 100;
+const CLEAR_MS = 1_000;
+/** Seconds. No call takes as long: whatever is older was left behind by processes that were killed. */
+const LEFTOVER_S = 10 * 60;
+/** Milliseconds without a call after which it closes, if the work is done. */
+const LINGER_MS = 2_000;
+/** After this it stays no longer than the work does: the next one reads everything anew. */
+const RETIRES_AFTER_MS = 10 * 60_000;
+/** How long it still looks once its sign is down: a launcher may just have read it. */
+const LAST_LOOK_MS = 250;
+/** As of a process that SIGTERM has ended. */
+const TERMINATED = 143;
+
+export interface ReceptionMeans {
+  readonly config: Config;
+  readonly log: Log;
+  readonly calls: PortalCalls;
+  /** Whether the program, its configuration or a certificate has changed since this process read them. */
+  readonly isStale: () => boolean;
+  /** Told when the portal has failed over a call: whoever asks next does so over a new connection. */
+  readonly onPortalFailed: () => void;
+  /** Told once it takes no more calls. */
+  readonly onClosed: () => void;
+}
+
+/**
+ * Answers hooks' calls beside some work that has a connection to the portal anyway: their launcher hands them over, and no process of
+ * their own is started, whose start-up is nearly all that a hook costs. They are served by the same code, each under its own deadline and with its own log.
+ */
+export async function receiveAlong<T>(work: () => Promise<T>, means: ReceptionMeans): Promise<T> {
+  const reception = new Reception(means);
+  const why = reception.open();
+  if (why !== null) {
+    means.log.debug('no calls are taken over from hooks', { reason: why });
+    means.onClosed();
+    return work();
+  }
+  try {
+    return await work();
+  } finally {
+    await reception.close();
+  }
+}
+
+class Reception {
+  readonly #means: ReceptionMeans;
+  readonly #shared: Shared;
+  readonly #calls = runFolder('calls');
+  readonly #answers = runFolder('answers');
+  readonly #config = process.env['OCAGENT_CONFIG'] ?? '';
+  #timers: readonly NodeJS.Timeout[] = [];
+  #hasRetired = false;
+  #opened = 0;
+  #lastCall = 0;
+  #inHand = 0;
+  #calmDown = (): void => {};
+  /** Names of calls that wait until those before them are decided. */
+  readonly #arrived = new Set<string>();
+  #takesNext = false;
+  /** Of calls that are over; their launchers may still read them. */
+  #given: Answer[] = [];
+  #onIdle = (): void => {};
+
+  constructor(means: ReceptionMeans) {
+    this.#means = means;
+    this.#shared = {
+      states: new OpenStates(),
+      turnstile: new Turnstile(),
+      calls: means.calls,
+      onPortalFailed: () => {
+        this.#retire();
+        means.onPortalFailed();
+      },
+      hasRetired: () => this.#hasRetired,
+    };
+  }
+
+  /** @returns why it cannot be; null when it is open. */
+  open(): string | null {
+    const patience = patienceOf(this.#means.config);
+    if (patience === null) return 'hook.deadline leaves no time for a second way';
+    if (startOf(process.pid, Number.NaN) === null)
+      return 'the kernel does not tell when a process was started';
+    try {
+      for (const folder of [runFolder(), this.#calls, this.#answers]) makeFolder(folder);
+      clearLeftovers(this.#calls);
+      clearLeftovers(this.#answers);
+      putUpSign(patience);
+    } catch (error) {
+      // Not root, or no such place.
+      return (error as Error).message;
+    }
+    process.on(SIGNAL, this.#look);
+    process.on('SIGTERM', this.#leave);
+    this.#timers = [setInterval(this.#look, LOOK_MS), setInterval(() => this.#clearAway(), CLEAR_MS)];
+    this.#opened = milliseconds();
+    // Whoever has started it is followed by others.
+    this.#lastCall = this.#opened;
+    return null;
+  }
+
+  /** Resolves when no calls come any more, and all are answered that had seen the sign. */
+  async close(): Promise<void> {
+    while (this.#isWanted()) await sleep(LOOK_MS);
+    this.#retire();
+    await sleep(LAST_LOOK_MS);
+    this.#look();
+    await this.#idle();
+    for (const timer of this.#timers) clearInterval(timer);
+    process.off(SIGNAL, this.#look);
+    process.off('SIGTERM', this.#leave);
+    this.#clearAway();
+  }
+
+  /** The portal is away, say: then a drain's work is soon done, and hooks come all the same. */
+  #isWanted(): boolean {
+    const now = milliseconds();
+    return isSignUp() && now - this.#lastCall < LINGER_MS && now - this.#opened < RETIRES_AFTER_MS;
+  }
+
+  /** Who comes from now on starts a process of his own, which goes by what is there now. */
+  #retire(): void {
+    if (this.#hasRetired) return;
+    this.#hasRetired = true;
+    takeDownSign();
+    this.#means.onClosed();
+  }
+
+  /** SIGTERM: what has been begun is not left with its decision recorded and nobody told. */
+  readonly #leave = (): void => {
+    this.#retire();
+    void this.#idle().then(() => process.exit(TERMINATED));
+  };
+
+  async #idle(): Promise<void> {
+    if (this.#inHand === 0 && this.#arrived.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const before = this.#onIdle;
+      this.#onIdle = () => {
+        before();
+        resolve();
+      };
+    });
+  }
+
+  readonly #look = (): void => {
+    try {
+      for (const name of readdirSync(this.#calls)) this.#arrived.add(name);
+    } catch (error) {
+      this.#giveUp(error as Error);
+    }
+    this.#takeSoon();
+  };
+
+  /**
+   * One after another: each is decided, recorded and told before the next is begun with, unless it waits for the portal. So one that is killed
+   * here takes one call along, and what is timed goes on.
+   */
+  #takeSoon(): void {
+    const [name] = this.#arrived;
+    if (this.#takesNext || name === undefined) return;
+    this.#takesNext = true;
+    setImmediate(() => {
+      this.#takesNext = false;
+      this.#arrived.delete(name);
+      const call = takeCall(this.#calls, name, this.#config);
+      if (call !== null) void this.#receive(call);
+      else this.#checkIdle();
+      this.#takeSoon();
+    });
+  }
+
+  async #receive(call: HandedOver | Whose): Promise<void> {
+    if (this.#inHand === 0) this.#calmDown = hurry();
+    this.#inHand += 1;
+    const onlyOnce = 'env' in call && call.env['REASON'] !== 'connect';
+    const answer = new Answer(this.#answers, call, onlyOnce);
+    try {
+      await this.#answer(call, answer);
+    } catch (error) {
+      if (!(error instanceof TakenBack)) this.#giveUp(error as Error);
+    }
+    this.#given.push(answer);
+    this.#inHand -= 1;
+    if (this.#inHand === 0) this.#calmDown();
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (this.#inHand === 0 && this.#arrived.size === 0) this.#onIdle();
+  }
+
+  /** @throws {TakenBack} */
+  async #answer(call: HandedOver | Whose, answer: Answer): Promise<void> {
+    const { config, log, isStale } = this.#means;
+    if (answer.isTakenBack) return;
+    if (isStale()) this.#retire();
+    const status =
+      this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);
+    if (status === null) return answer.decline();
+    this.#lastCall = milliseconds();
+    answer.give(status);
+  }
+
+  /** Its place is gone, or full. Those that wait see to themselves. */
+  #giveUp(error: Error): void {
+    if (this.#hasRetired) return;
+    this.#means.log.warn('no calls are taken over from hooks any more', { error: error.message });
+    this.#retire();
+  }
+
+  #clearAway(): void {
+    this.#given = this.#given.filter((answer) => !answer.clearAway());
+  }
+}
+
+/** Those of calls that may still be in hand stay: of two drains neither takes away what the other goes by. */
+function clearLeftovers(folder: string): void {
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  for (const name of readdirSync(folder)) {
+    const whose = whoseIs(name);
+    if (whose === null || uptime - whose.at > LEFTOVER_S) rmSync(join(folder, name), { force: true });
+  }
+}

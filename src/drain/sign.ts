@@ -1,0 +1,46 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+import { RESERVE_MS } from '../portal/ask.ts';
+import { runFolder } from '../state/run-folder.ts';
+
+/** What this process is called while it takes calls: the launcher looks whether it is still there. At most 15 characters. */
+const NAME = 'ocagent=drain';
+
+const FILE = 'drain';
+
+/**
+ * Seconds for which a launcher may leave its call here, so that then it still has time for a process of its own that asks the portal: until it
+ * is taken, and in all. Null where the deadline is too short for both. Pure.
+ */
+export function patienceOf({ portal, hook }: Config): { untilTaken: number; inAll: number } | null {
+  const spare = Math.floor((hook.deadline - RESERVE_MS - portal.timeout) / 1_000);
+  if (spare < 1) return null;
+  return { untilTaken: Math.min(2, spare), inAll: Math.min(Math.ceil(portal.timeout / 1_000) + 1, spare) };
+}
+
+/**
+ * Has the launchers of hooks to come (bin/ocagent-hook) know that this process takes their calls, and for how long they may wait; and whose
+ * configuration it goes by, as they compare it.
+ * @throws where that cannot be written.
+ */
+export function putUpSign(patience: { untilTaken: number; inAll: number }): void {
+  writeFileSync('/proc/self/comm', NAME);
+  const file = runFolder(FILE);
+  const { untilTaken, inAll } = patience;
+  const line = `${process.pid} ${untilTaken} ${inAll} ${process.env['OCAGENT_CONFIG'] ?? ''}\n`;
+  writeFileSync(`${file}.${process.pid}`, line, { mode: 0o600 });
+  renameSync(`${file}.${process.pid}`, file);
+}
+
+/** Whether no other drain has put up its own instead. */
+export function isSignUp(): boolean {
+  try {
+    return readFileSync(runFolder(FILE), 'latin1').startsWith(`${process.pid} `);
+  } catch {
+    return false;
+  }
+}
+
+export function takeDownSign(): void {
+  if (isSignUp()) rmSync(runFolder(FILE), { force: true });
+}

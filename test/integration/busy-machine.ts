@@ -1,0 +1,63 @@
+/** A machine where more wants to run than can, as hooks and their launcher see it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Agent } from './agent.ts';
+
+/** What makes a machine busy: more than two programs for each processor. */
+export const BUSY = 2 * availableParallelism() + 1;
+
+/** Runs the command line after it where as many programs want to run, as the launcher sees it. */
+export function whereRunnable(agent: Agent, programs: number): readonly string[] {
+  const loadavg = join(agent.folder, 'loadavg');
+  writeFileSync(loadavg, `0.00 0.00 0.00 ${programs}/100 4711\n`);
+  const mount = 'mount --bind "$0" /proc/loadavg && exec "$@"';
+  return ['unshare', '--mount', 'sh', '-c', mount, loadavg];
+}
+
+/** As a hook has written it down, in seconds. */
+export function patience(agent: Agent, seconds: string): void {
+  mkdirSync(agent.runDir, { recursive: true, mode: 0o700 });
+  writeFileSync(join(agent.runDir, 'patience'), `${seconds}\n`);
+}
+
+/** bin/ocagent-hook, SLOTS_PER_PROCESSOR; these machines have all their processors online. */
+export const SLOTS = 3 * availableParallelism();
+
+/** All slots, taken by processes that do nothing, until each is left. */
+export async function takeAll(
+  agent: Agent,
+): Promise<{ leave(slot: number): void; leaveAll(): void } & Disposable> {
+  patience(agent, '60');
+  const holders: ChildProcess[] = [];
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const file = join(agent.runDir, `slot-${slot}`);
+    const holder = spawn('flock', [file, 'sh', '-c', 'echo held; exec sleep 1000'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      detached: true,
+    });
+    holders.push(holder);
+    if (holder.stdout !== null) await once(holder.stdout, 'data');
+  }
+  const leave = (slot: number): void => {
+    const { pid } = holders[slot] ?? {};
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+    delete holders[slot];
+  };
+  const leaveAll = (): void => {
+    for (const slot of holders.keys()) leave(slot);
+  };
+  return { leave, leaveAll, [Symbol.dispose]: leaveAll };
+}
+
+/** The slots that somebody waits for: the kernel marks who does (proc(5), locks). */
+export function awaited(agent: Agent): number[] {
+  const waits = [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].map(
+    ([, inode]) => Number(inode),
+  );
+  return readdirSync(agent.runDir)
+    .filter((name) => waits.includes(statSync(join(agent.runDir, name)).ino))
+    .map((name) => Number(name.slice('slot-'.length)));
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { existsSync, statSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { type Agent, CONNECT, LAUNCHER, type Run } from './agent.ts';
+import { awaited, BUSY, takeAll, whereRunnable } from './busy-machine.ts';
+import { withPortal } from './fixture.ts';
+import { ALONE, attended, sign, withoutNode } from './handed-over.ts';
+import { PATIENT, until } from './leader.ts';
+import { MOUNTS } from './mounts.ts';
+
+const OFF = '[events]\nenabled = false';
+
+/** A connect that its siblings keep from its turn, and what happens meanwhile. */
+async function heldBack(
+  agent: Agent,
+  USERNAME: string,
+  command: readonly string[],
+  meanwhile: () => Promise<unknown>,
+): Promise<Run> {
+  using taken = await takeAll(agent);
+  const { ended } = agent.start({ ...CONNECT, USERNAME, ID: '2' }, [
+    ...whereRunnable(agent, BUSY),
+    ...command,
+  ]);
+  await until(() => awaited(agent).length > 0, 'it waits for a slot');
+  await meanwhile();
+  taken.leaveAll();
+  return ended;
+}
+
+/** More than a hook that had its turn at once can have waited for it (src/hook/elapsed.ts). */
+const forLong = () => new Promise((resolve) => setTimeout(resolve, 300));
+
+describe('on a busy machine', MOUNTS, () => {
+  const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: true } } });
+  const [config, portal] = PATIENT;
+
+  test('a hook starts a drain for its siblings, also where there is nothing to deliver', async () => {
+    await using agent = await fixture.install(`${config}\n${OFF}`, portal);
+    await agent.connect('alice', { ID: '1' });
+    assert.equal(agent.drain, null);
+    assert.equal((await heldBack(agent, 'alice', [LAUNCHER], forLong)).code, 0);
+    await until(() => existsSync(sign(agent)), 'a drain takes calls');
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob', ID: '3' }, withoutNode(agent));
+    assert.deepEqual([run.code, run.decision?.['source']], [0, 'portal'], run.stderr);
+    await until(() => agent.drain === null, 'it goes by itself');
+  });
+
+  test('and also while the portal is away: it stays as long as calls come', async () => {
+    await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
+    await agent.connect('alice', { ID: '1' });
+    await until(() => agent.drain !== null, 'the first drain is there');
+    await until(() => agent.drain === null, 'and gone');
+    await agent.command('breaker', 'trip');
+    await fixture.portal.stop();
+    assert.equal((await heldBack(agent, 'alice', [LAUNCHER], forLong)).code, 0);
+    await until(() => existsSync(sign(agent)), 'a drain takes calls');
+    const command = withoutNode(agent);
+    const { ino } = statSync(sign(agent));
+    // Longer than one that nobody calls stays.
+    const end = performance.now() + 3_000;
+    for (let id = 3; performance.now() < end; id++) {
+      const run = await agent.hook({ ...CONNECT, USERNAME: 'alice', ID: `${id}` }, command);
+      assert.deepEqual([run.code, run.decision?.['source']], [0, 'cache'], run.stderr);
+    }
+    assert.equal(statSync(sign(agent)).ino, ino, 'the same one');
+    await until(() => !existsSync(sign(agent)), 'it goes when none comes any more');
+    assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'alice', ID: '999' }, command)).code, ALONE);
+  });
+
+  test('a hook that waits for a slot hands its call over to a drain that has come meanwhile', async () => {
+    await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
+    const hasOne = () => attended(agent, [...whereRunnable(agent, 1), LAUNCHER]);
+    const run = await heldBack(agent, 'bob', withoutNode(agent), hasOne);
+    assert.deepEqual([run.code, run.decision?.['username']], [0, 'bob'], run.stderr);
+  });
+});
