@@ -28,7 +28,7 @@ export async function measureHooks({ folder, certificates, portal, rounds, empty
       empty,
       {
         name: 'cached connect',
-        goal: { figure: 'cached connect, against an empty script', wall: 1.1, cpu: 1.1 },
+        goal: { figure: 'cached connect, against an empty script: in steady traffic', wall: 1.1, cpu: 1.1 },
         run: (round) => connect(steady, round),
       },
       {
@@ -46,7 +46,16 @@ export async function measureHooks({ folder, certificates, portal, rounds, empty
         goal: { figure: 'disconnect, events enabled, in steady traffic', wall: 1.15, cpu: 1.15 },
         run: (round) => disconnect(steady, round),
       },
-      { name: 'cached connect, events off', run: (round) => connect(off, round) },
+      {
+        name: 'cached connect, events off',
+        // Nothing starts a drain.
+        goal: {
+          figure: 'cached connect, against an empty script: no drain being there',
+          wall: 1.1,
+          cpu: 1.1,
+        },
+        run: (round) => connect(off, round),
+      },
       { name: 'disconnect, events off', run: (round) => disconnect(off, round) },
       { name: 'cached connect, portal away', run: (round) => connect(away, round) },
       { name: 'disconnect, portal away', run: (round) => disconnect(away, round) },

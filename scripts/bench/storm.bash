@@ -7,7 +7,7 @@ count=$1 first=$2 folder=$3
 shift 3
 began=${EPOCHREALTIME/./}
 for ((n = first; n < first + count; n++)); do
-	USERNAME=user$n ID=$((n + 1)) IP_REAL=10.$((n >> 16)).$((n >> 8 & 255)).$((n & 255)) "$@" 2>"$folder/$n" &
+	USERNAME=user$n ID=$((n + 1)) IP_REAL=10.$((n >> 16)).$((n >> 8 & 255)).$((n & 255)) "$@" 2>>"$folder/$n" &
 	pids[n]=$!
 done
 for ((n = first; n < first + count; n++)); do
