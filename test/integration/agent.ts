@@ -157,7 +157,7 @@ ${config}
 
 /** Keeps its drains from taking calls: hooks answer for themselves, and leave questions to whoever leads. */
 export function withoutReception({ runDir }: Agent): void {
-  mkdirSync(runDir, { mode: 0o700 });
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
   writeFileSync(join(runDir, 'calls'), '');
 }
 

@@ -139,7 +139,7 @@ describe('a call, while a drain is there', () => {
 
   for (const shell of [['sh'], ['bash', '--posix'], ['bash']]) {
     test(`is refused by SIGTERM also once the drain has declined it (${shell.join(' ')})`, async () => {
-      await using agent = await install();
+      await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
       // As long as it can be told to end.
       const command = [...shell, over(agent, 'sleep 5; exit 0')];
       using _drain = decliningDrain(agent);
@@ -155,7 +155,7 @@ describe('a call, while a drain is there', () => {
   }
 
   test('waits for a slot when it was declined: others may have been, too', async () => {
-    await using agent = await install();
+    await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
     using _drain = decliningDrain(agent);
     using taken = await takeAll(agent);
     const { ended } = agent.start({ ...CONNECT, USERNAME: 'bob' }, withoutNode(agent));

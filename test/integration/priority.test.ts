@@ -44,22 +44,24 @@ describe('a drain', {
     report();
   });
 
-  test('comes before them as long as it takes their calls', async () => {
+  test('comes before them while it has their calls in hand, and after them once it takes none any more', async () => {
     const [config, portal] = PATIENT;
     await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
     const usual = getPriority();
     const report = fixture.portal.hold('ReportConnect');
     await attended(agent);
     const drain = agent.drain ?? 0;
-    assert.ok(getPriority(drain) < usual);
+    assert.equal(getPriority(drain), usual);
+    const check = fixture.portal.hold('CheckPolicy');
+    const bob = agent.connect('bob');
+    await until(() => getPriority(drain) < usual, 'it hurries');
+    check();
+    assert.equal((await bob).code, 0);
+    await until(() => getPriority(drain) === usual, 'nobody waits');
     appendFileSync(agent.configFile, '# changed');
     const { code, stderr } = await agent.connect('bob');
     assert.equal(code, 0, stderr);
-    assert.equal(
-      getPriority(drain),
-      Math.max(usual, 10),
-      'its configuration is an old one: it takes no more',
-    );
+    assert.equal(getPriority(drain), Math.max(usual, 10), 'its configuration is an old one');
     report();
   });
 });
