@@ -23,6 +23,8 @@ import { listenForWake, rouse, sleepUntilWoken, wake } from '../state/wake.ts';
 
 /** How often a leader with nothing to do looks whether there is something. It is woken for it. */
 const LOOK_MS = 50;
+/** Milliseconds that a call may take beyond portal.timeout: for what is looked at when it has failed, on a slow machine. */
+const GRACE_MS = 5_000;
 /** How often it gives a sign of life while it waits for the portal. */
 const SIGN_MS = SILENT_MS / 4;
 
@@ -64,6 +66,7 @@ export class Server {
   #answered: readonly Answered[] = [];
   /** The portal failed over one of them: whoever asks next does so over a new connection. */
   #retires = false;
+  #retiredAt = 0;
   #idleSince = milliseconds();
   #calmDown: (() => void) | null = null;
 
@@ -73,8 +76,18 @@ export class Server {
 
   /** Takes no more questions: those that are on their way are answered, then the lead is given back. */
   retire(): void {
-    this.#retires = true;
+    this.#takeNoMore();
     rouse();
+  }
+
+  #takeNoMore(): void {
+    if (!this.#retires) this.#retiredAt = milliseconds();
+    this.#retires = true;
+  }
+
+  /** What is on its way should have been over long ago. Whoever leads and takes no questions keeps others from leading, so it goes all the same. */
+  get #isStuck(): boolean {
+    return this.#retires && milliseconds() - this.#retiredAt > this.#means.config.portal.timeout + GRACE_MS;
   }
 
   /** @throws {StateUnusable} also where nothing can be written: then nobody can be answered, and those that wait ask by themselves. */
@@ -117,7 +130,7 @@ export class Server {
     const questions = this.#retires ? [] : takeQuestions(tx, term, Math.max(0, this.#width - onTheirWay));
     const working = onTheirWay + questions.length > 0;
     if (working || answered.length > 0) this.#idleSince = milliseconds();
-    if (working) return { questions, wakes, over: false };
+    if (working && !this.#isStuck) return { questions, wakes, over: false };
     const over = this.#retires || mayLeave(milliseconds() - this.#idleSince);
     if (!over) return { questions, wakes, over };
     giveLeadBack(tx, term);
@@ -143,7 +156,7 @@ export class Server {
     );
     if ('answer' in result) this.#width = wider(this.#width);
     // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
-    else if (!isOurSlowness(result.failure)) this.#retires = true;
+    else if (!isOurSlowness(result.failure)) this.#takeNoMore();
     // A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show.
     const again = isWithoutAnswer(result) && hadConnection && question.again === 0;
     this.#answered = [...this.#answered, { question, result: again ? null : result }];

@@ -5,8 +5,9 @@ import Database from 'better-sqlite3';
 import type { Transaction } from '../../src/state/transaction.ts';
 import { StateUnusable } from '../../src/state/unusable.ts';
 import { rouse } from '../../src/state/wake.ts';
+import { settings } from './fixture.ts';
 import { ALLOW } from './portal.ts';
-import { A_MOMENT, ended, LONGEST, leading } from './served.ts';
+import { A_MOMENT, ended, forward, LONGEST, leading } from './served.ts';
 import { asks, leads } from './siblings.ts';
 
 describe('the priority of a leader', () => {
@@ -136,4 +137,20 @@ describe('a row that no sibling has written', () => {
       assert.notEqual((await rows()).at(-1)?.answer, null);
     });
   }
+});
+
+describe('a leader that takes no more questions', () => {
+  test('goes also when a call never comes back: others must be able to lead', async (t) => {
+    const clock = forward(t);
+    const { server, ask, calls, leader } = await leading(t);
+    await ask('alice');
+    const serving = server.serve();
+    await calls.came(1);
+    server.retire();
+    assert.equal(await ended(serving, A_MOMENT), false, 'it may still come');
+    clock.ahead = settings().portal.timeout / 1_000 + 6;
+    rouse();
+    await serving;
+    assert.equal((await leader())?.pid, 0);
+  });
 });
