@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { statOf } from '../state/process.ts';
 
 /** The names of all processes, as far as they can be seen. */
 export function commandNames(): ReadonlySet<string> {
@@ -90,10 +91,8 @@ function nameOf(pid: number): string {
   return attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()) ?? '';
 }
 
-/** proc(5), stat: the name in parentheses, then the state and the parent. */
 function parentOf(pid: number): number {
-  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1')) ?? '';
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+  return attempt(() => statOf(pid).parent) ?? 0;
 }
 
 function fields(pid: number, file: string): string[] | null {

@@ -1,5 +1,6 @@
-import { closeSync, existsSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../state/run-folder.ts';
 import { stillWaits, type Whose } from './handed-over.ts';
 
 /** What the launcher reads where this process has nothing to say: it goes on as if it had not asked. */
@@ -75,10 +76,7 @@ export class Answer {
 
   #tell(word: string): void {
     this.claim();
-    // By renaming, so that what is read is whole.
-    const whole = `${this.#file}.whole`;
-    writeFileSync(whole, `${word}\n`, { mode: 0o600 });
-    renameSync(whole, this.#file);
+    writeWhole(this.#file, `${word}\n`);
     // It sleeps, and this wakes it. To a stranger who has been given its process id the signal would do harm.
     if (stillWaits(this.#whose)) process.kill(this.#whose.pid, 'SIGUSR1');
   }

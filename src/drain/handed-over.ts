@@ -1,7 +1,7 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Start, startedAt, startOf } from '../hook/elapsed.ts';
-import { isAlive } from '../state/process.ts';
+import { statOf } from '../state/process.ts';
 
 /** The kernel tells a process' start and the time since its own in hundredths of a second. */
 const TICK_SECONDS = 0.01;
@@ -61,7 +61,8 @@ export function whoseIs(name: string): Whose | null {
 /** Whether that process is still there: one that has been given its id meanwhile is younger than the call. */
 export function stillWaits({ pid, at }: Whose): boolean {
   try {
-    return isAlive(pid) && startedAt(pid) <= at + TICK_SECONDS;
+    const stat = statOf(pid);
+    return stat.runs && startedAt(stat) <= at + TICK_SECONDS;
   } catch {
     return false;
   }

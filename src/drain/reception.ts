@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { startOf } from '../hook/elapsed.ts';
+import { startOf, uptimeSeconds } from '../hook/elapsed.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
@@ -154,7 +154,7 @@ class Reception {
   };
 
   async #idle(): Promise<void> {
-    if (this.#inHand === 0 && this.#arrived.size === 0) return;
+    if (this.#isIdle) return;
     await new Promise<void>((resolve) => {
       const before = this.#onIdle;
       this.#onIdle = () => {
@@ -207,8 +207,12 @@ class Reception {
     this.#checkIdle();
   }
 
+  get #isIdle(): boolean {
+    return this.#inHand === 0 && this.#arrived.size === 0;
+  }
+
   #checkIdle(): void {
-    if (this.#inHand === 0 && this.#arrived.size === 0) this.#onIdle();
+    if (this.#isIdle) this.#onIdle();
   }
 
   /** @throws {TakenBack} */
@@ -237,7 +241,7 @@ class Reception {
 
 /** Those of calls that may still be in hand stay: of two drains neither takes away what the other goes by. */
 function clearLeftovers(folder: string): void {
-  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  const uptime = uptimeSeconds();
   for (const name of readdirSync(folder)) {
     const whose = whoseIs(name);
     if (whose === null || uptime - whose.at > LEFTOVER_S) rmSync(join(folder, name), { force: true });

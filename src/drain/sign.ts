@@ -1,7 +1,7 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { RESERVE_MS } from '../portal/ask.ts';
-import { runFolder } from '../state/run-folder.ts';
+import { runFolder, writeWhole } from '../state/run-folder.ts';
 
 /** What this process is called while it takes calls: the launcher looks whether it is still there. At most 15 characters. */
 const NAME = 'ocagent=drain';
@@ -25,11 +25,11 @@ export function patienceOf({ portal, hook }: Config): { untilTaken: number; inAl
  */
 export function putUpSign(patience: { untilTaken: number; inAll: number }): void {
   writeFileSync('/proc/self/comm', NAME);
-  const file = runFolder(FILE);
   const { untilTaken, inAll } = patience;
-  const line = `${process.pid} ${untilTaken} ${inAll} ${process.env['OCAGENT_CONFIG'] ?? ''}\n`;
-  writeFileSync(`${file}.${process.pid}`, line, { mode: 0o600 });
-  renameSync(`${file}.${process.pid}`, file);
+  writeWhole(
+    runFolder(FILE),
+    `${process.pid} ${untilTaken} ${inAll} ${process.env['OCAGENT_CONFIG'] ?? ''}\n`,
+  );
 }
 
 /** Whether no other drain has put up its own instead. */

@@ -1,5 +1,6 @@
-import { constants, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { STDERR } from '../log/log.ts';
+import { sameFile } from '../state/trust.ts';
 
 /** While the launcher waits it has its stderr here: its own messages go nowhere then. */
 const DESCRIPTOR = 8;
@@ -12,17 +13,13 @@ export function stderrOf(pid: number): number | null {
   const path = `/proc/${pid}/fd/${DESCRIPTOR}`;
   try {
     const theirs = statSync(path);
-    if (isSame(theirs, fstatSync(STDERR))) return STDERR;
+    if (sameFile(theirs, fstatSync(STDERR))) return STDERR;
     if (!theirs.isFIFO() && !(theirs.isFile() && appends(pid))) return null;
     return openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK);
   } catch {
     // Nobody reads there, or it is a socket.
     return null;
   }
-}
-
-function isSame(a: Stats, b: Stats): boolean {
-  return a.dev === b.dev && a.ino === b.ino;
 }
 
 /** Lines of somebody who does not append would be overwritten, or overwrite. proc(5), fdinfo: the flags are octal. */

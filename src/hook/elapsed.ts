@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { milliseconds } from '../state/clock.ts';
-import { launcherWaits } from '../state/process.ts';
+import { launcherWaits, type ProcessStat, statOf } from '../state/process.ts';
 
 /** The kernel's unit of a process' start time; 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -63,8 +63,8 @@ function findOwnStart(): Start {
 export function startOf(pid: number, turn: number): Start | null {
   try {
     const now = milliseconds();
-    const started = startedAt(pid);
-    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+    const started = startedAt(statOf(pid));
+    const uptime = uptimeSeconds();
     if (!(started <= uptime)) return null;
     const waited = Number.isNaN(turn) ? 0 : Math.max(0, Math.min(turn, uptime) - started) * 1_000;
     return { at: now - (uptime - started) * 1_000, waited };
@@ -73,12 +73,12 @@ export function startOf(pid: number, turn: number): Start | null {
   }
 }
 
-/**
- * Seconds from the machine's start to the process'.
- * @throws where there is no such process.
- */
-export function startedAt(pid: number): number {
-  // proc(5): the 22nd field, in ticks, of which the second, the name, may hold blanks and parentheses.
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) / TICKS_PER_SECOND;
+/** Seconds since the machine was started. @throws where the kernel does not tell. */
+export function uptimeSeconds(): number {
+  return Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+}
+
+/** Seconds from the machine's start to the process'. */
+export function startedAt({ started }: ProcessStat): number {
+  return started / TICKS_PER_SECOND;
 }

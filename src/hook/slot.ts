@@ -1,6 +1,6 @@
-import { closeSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
-import { makeFolder, runFolder } from '../state/run-folder.ts';
+import { makeFolder, runFolder, writeWhole } from '../state/run-folder.ts';
 
 /**
  * Where a machine is so busy that hooks had better start one after another, the launcher (bin/ocagent-hook) has each wait for a slot
@@ -39,9 +39,7 @@ export function writePatience({ hook }: Config): void {
   if (process.env['OCAGENT_PATIENCE'] === patience) return;
   try {
     makeFolder(runFolder());
-    const file = runFolder('patience');
-    writeFileSync(`${file}.${process.pid}`, `${patience}\n`, { mode: 0o600 });
-    renameSync(`${file}.${process.pid}`, file);
+    writeWhole(runFolder('patience'), `${patience}\n`);
   } catch {
     // Not root, or no such place: a service that hooks can do without.
   }

@@ -64,9 +64,8 @@ export class Server {
   #width = NARROWEST;
   /** What came back and is not in the state yet. */
   #answered: readonly Answered[] = [];
-  /** The portal failed over one of them: whoever asks next does so over a new connection. */
-  #retires = false;
-  #retiredAt = 0;
+  /** Since when it takes no more. The portal failed over one of them, say: whoever asks next does so over a new connection. */
+  #retiredAt: number | null = null;
   #idleSince = milliseconds();
   #calmDown: (() => void) | null = null;
 
@@ -80,14 +79,18 @@ export class Server {
     rouse();
   }
 
+  get #retires(): boolean {
+    return this.#retiredAt !== null;
+  }
+
   #takeNoMore(): void {
-    if (!this.#retires) this.#retiredAt = milliseconds();
-    this.#retires = true;
+    this.#retiredAt ??= milliseconds();
   }
 
   /** What is on its way should have been over long ago. Whoever leads and takes no questions keeps others from leading, so it goes all the same. */
   get #isStuck(): boolean {
-    return this.#retires && milliseconds() - this.#retiredAt > this.#means.config.portal.timeout + GRACE_MS;
+    const since = this.#retiredAt ?? Number.POSITIVE_INFINITY;
+    return milliseconds() - since > this.#means.config.portal.timeout + GRACE_MS;
   }
 
   /** @throws {StateUnusable} also where nothing can be written: then nobody can be answered, and those that wait ask by themselves. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { milliseconds } from '../state/clock.ts';
 import { sleep } from '../state/patience.ts';
+import { type ProcessStat, statOf } from '../state/process.ts';
 
 /** Milliseconds that a disconnect may take to find out: its record waits for it, and ocserv may kill us soon. */
 const LOOK_FOR_MS = 250;
@@ -59,17 +60,10 @@ function livingModules(main: number): number | null {
   }
 }
 
-/** proc(5), stat: the name in parentheses, then the state and the parent. */
-function look(pid: number): { name: string; runs: boolean; parent: number } | null {
+/** Null for one that has gone. */
+function look(pid: number): ProcessStat | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const end = stat.lastIndexOf(')');
-    const [state, parent] = stat.slice(end + 2).split(' ');
-    return {
-      name: stat.slice(stat.indexOf('(') + 1, end),
-      runs: state !== 'Z' && state !== 'X',
-      parent: Number(parent),
-    };
+    return statOf(pid);
   } catch {
     return null;
   }

@@ -11,12 +11,35 @@ export function isAlive(pid: number): boolean {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return !'ZX'.includes(stat.charAt(stat.lastIndexOf(')') + 2));
+    return statOf(pid).runs;
   } catch {
     // Hidden from us.
     return true;
   }
+}
+
+/** What the kernel tells of a process. */
+export interface ProcessStat {
+  readonly name: string;
+  /** It is not dead, waiting for its parent to take notice. */
+  readonly runs: boolean;
+  readonly parent: number;
+  /** When it was started: ticks since the machine was. */
+  readonly started: number;
+}
+
+/** @throws where there is no such process, or it is hidden from us. */
+export function statOf(pid: number): ProcessStat {
+  // proc(5), stat: the name, the 2nd field, is in parentheses and may hold blanks and parentheses itself; the start is the 22nd.
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const end = stat.lastIndexOf(')');
+  const fields = stat.slice(end + 2).split(' ');
+  return {
+    name: stat.slice(stat.indexOf('(') + 1, end),
+    runs: fields[0] !== 'Z' && fields[0] !== 'X',
+    parent: Number(fields[1]),
+    started: Number(fields[19]),
+  };
 }
 
 /** Whether the launcher (bin/ocagent-hook) has started this process and still waits for it: it can be told things. */

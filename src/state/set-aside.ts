@@ -2,7 +2,7 @@ import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { milliseconds } from './clock.ts';
 import { type Patience, SLICE_MS } from './patience.ts';
-import type { FileIdentity } from './trust.ts';
+import { type FileIdentity, sameFile } from './trust.ts';
 import { troubleOf } from './unusable.ts';
 
 /**
@@ -66,10 +66,6 @@ function moveAside(path: string, found: FileIdentity): string {
       ignoring('ENOENT', () => unlinkSync(from));
   }
   return aside;
-}
-
-function sameFile(a: FileIdentity, b: FileIdentity): boolean {
-  return a.dev === b.dev && a.ino === b.ino;
 }
 
 function identityOf(path: string): FileIdentity | null {

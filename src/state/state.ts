@@ -5,7 +5,7 @@ import { isCurrent, migrate } from './migrate.ts';
 import { Patience, SLICE_MS } from './patience.ts';
 import { setAside } from './set-aside.ts';
 import { Transaction } from './transaction.ts';
-import { checkTrust, type FileIdentity } from './trust.ts';
+import { checkTrust, type FileIdentity, sameFile } from './trust.ts';
 import { StateUnusable, troubleOf } from './unusable.ts';
 import { emptyLog } from './write-ahead-log.ts';
 
@@ -87,10 +87,7 @@ export class State {
   sharedFor(options: StateOptions): State | null {
     const found = checkTrust(options.path);
     const isSame =
-      found !== null &&
-      found.ino === this.#identity?.ino &&
-      found.dev === this.#identity.dev &&
-      this.#epoch === 0;
+      found !== null && this.#identity !== null && sameFile(found, this.#identity) && this.#epoch === 0;
     if (!isSame || !isCurrent(this.#db, options.path)) {
       abandoned.push(this.#db);
       return null;

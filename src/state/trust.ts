@@ -8,6 +8,10 @@ export interface FileIdentity {
   readonly ino: number;
 }
 
+export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
 /**
  * State that somebody else can write could let anybody in, so it is not used (design: "Secrets and strangers").
  * @returns the file's identity, or null when there is none yet.
