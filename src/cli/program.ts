@@ -39,6 +39,7 @@ Exit status: 0 done (auth: allowed), 1 failed (auth: denied), 2 wrong use or unu
 
 /** The command line, for people and cron. Never loaded in hook mode. Leaves with the command's exit status. */
 export async function runCommand(args: readonly string[]): Promise<void> {
+  dropForeign();
   // A reader that left (`| head`) is no fault of ours.
   process.stdout.on('error', () => process.exit(FAILED));
   let code = 0;
@@ -55,6 +56,13 @@ export async function runCommand(args: readonly string[]): Promise<void> {
     code = explain(error);
   }
   leave(code);
+}
+
+/** What the surroundings set for other programs, and libraries that are not loaded yet would go by. The launcher drops what Node itself reads. */
+function dropForeign(): void {
+  for (const name of Object.keys(process.env)) {
+    if (/^(?:GRPC|OTEL)_|_proxy$/i.test(name)) delete process.env[name];
+  }
 }
 
 function explain(error: unknown): number {

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -16,6 +17,10 @@ import { LAUNCHER } from './agent.ts';
 import { withPortal } from './fixture.ts';
 
 const ROOT = join(LAUNCHER, '..', '..');
+/** Among the runtime's strings, but constants, and what only concerns its build. */
+const NO_VARIABLE =
+  /^NODE_(?:PERFORMANCE|BINDING|BUILTIN|SOCKET|HANDLE|CLUSTER$|DEBUG_ENABLED|MODULE_VERSION|SEA_BLOB|USE_V8_PLATFORM|OPENSSL_CONF_NAME|RUN_SCRIPT_NODE)|^OPENSSL_(?:EC|VERSION)/;
+
 const ALICE = { REASON: 'connect', USERNAME: 'alice', IP_REAL: '198.51.100.7', ID: '1' } as const;
 
 describe('the launcher', () => {
@@ -68,6 +73,18 @@ describe('the launcher', () => {
     assert.equal(run.code, 0, run.stderr);
     assert.equal(run.decision?.['source'], 'portal');
     assert.equal(run.log.length, 1, run.stderr);
+  });
+
+  test('drops every variable that the runtime reads: those that its file names', () => {
+    const runtime = readFileSync(realpathSync(join(ROOT, 'node_modules', '.bin', 'node')), 'latin1');
+    const [, list = ''] = /^unset ((?:.*\\\n)*.*)$/m.exec(readFileSync(LAUNCHER, 'utf8')) ?? [];
+    const dropped = new Set(list.match(/\w+/g));
+    // As JavaScript reads them, or whole strings as C does.
+    const found = runtime.matchAll(/(?<=\0|\benv\.)(?:NODE|OPENSSL)_[A-Z0-9_]+(?![A-Za-z0-9_])/g);
+    const names = new Set([...found].map(([name]) => name));
+    for (const name of names) if (NO_VARIABLE.test(name)) names.delete(name);
+    assert.ok(names.size > 20, [...names].join());
+    assert.deepEqual([...names].filter((name) => !dropped.has(name)).sort(), []);
   });
 
   test('passes hostile values on as they are', async () => {
