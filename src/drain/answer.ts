@@ -31,9 +31,14 @@ export class Answer {
     return this.#isOurs;
   }
 
+  /** Somebody has had the last word. */
+  get isThere(): boolean {
+    return existsSync(this.#file);
+  }
+
   /** Whether there is nothing to do any more. */
   get isTakenBack(): boolean {
-    return !this.#isOurs && (existsSync(this.#file) || this.#isForNobody());
+    return !this.#isOurs && (this.isThere || this.#isForNobody());
   }
 
   /** @throws {TakenBack} */

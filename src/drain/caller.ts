@@ -8,6 +8,7 @@ import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
 import type { State, StateOptions } from '../state/state.ts';
 import { type Answer, TakenBack } from './answer.ts';
+import type { ClosingLogs } from './closing-logs.ts';
 import type { HandedOver } from './handed-over.ts';
 import type { OpenStates } from './open-states.ts';
 import type { Turnstile } from './turnstile.ts';
@@ -20,6 +21,7 @@ export interface Shared {
   readonly states: OpenStates;
   readonly calls: PortalCalls;
   readonly turnstile: Turnstile;
+  readonly logs: ClosingLogs;
   /** The portal has failed: who comes later makes a connection of his own. */
   onPortalFailed(): void;
   hasRetired(): boolean;

@@ -2,9 +2,20 @@ import { readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Start, startedAt, startOf } from '../hook/elapsed.ts';
 import { statOf } from '../state/process.ts';
+import { runsAlike } from './kin.ts';
 
 /** The kernel tells a process' start and the time since its own in hundredths of a second. */
 const TICK_SECONDS = 0.01;
+
+/** The drain that takes calls. */
+export interface Identity {
+  /** To whom calls are addressed (sign.ts). */
+  readonly born: string;
+  /** What OCAGENT_CONFIG is for it. */
+  readonly config: string;
+  /** The file that it runs. */
+  readonly program: string;
+}
 
 /** Who has handed a call over. */
 export interface Whose {
@@ -25,30 +36,46 @@ export interface HandedOver extends Whose {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** What comes of a file among the calls. */
+export type Taken =
+  /** Nothing: it is not written to its end yet, addressed to another drain, or no call. */
+  | { readonly what: 'nothing' }
+  /** Its launcher was killed, or has long gone on by itself. */
+  | { readonly what: 'left behind'; readonly whose: Whose }
+  /** Somebody waits, for whom another process must answer: one that sees other files, or runs another program. */
+  | { readonly what: 'another’s'; readonly whose: Whose }
+  | { readonly what: 'call'; readonly call: HandedOver };
+
+const NOTHING: Taken = { what: 'nothing' };
+
+/** A call's file, as the launcher writes it: to whom, which try it is and what the tunnel has counted, and the program that the launcher would run. */
+const CALL = /^(\d+)\n(\d)(.*)\n(.+)\n$/;
+
 /**
  * Takes a call from the folder. What ocserv has set is read where the kernel keeps it for the process that waits: nobody can be taken for
  * somebody else, and nothing has to be put into words by a shell.
- * @param config what OCAGENT_CONFIG is for this process: the calls of others are not its own.
- * @returns null where there is nothing to do (yet, or any more); who waits alone where it could not be read.
  */
-export function takeCall(folder: string, name: string, config: string): HandedOver | Whose | null {
+export function takeCall(folder: string, name: string, own: Identity): Taken {
   const whose = whoseIs(name);
-  if (whose === null) return null;
+  if (whose === null) return NOTHING;
   const { pid, at } = whose;
   try {
-    const [, tries, tunnel = ''] = /^(\d)(.*)\n$/.exec(readFileSync(join(folder, name), 'latin1')) ?? [];
-    if (tries === undefined) return null;
+    const [, to, tries, tunnel = '', program = ''] =
+      CALL.exec(readFileSync(join(folder, name), 'utf8')) ?? [];
+    if (to !== own.born) return NOTHING;
     const env = readEnvironment(pid);
-    // After the environment, so that this is not a younger one's.
+    const isOurs =
+      env !== null && (env['OCAGENT_CONFIG'] ?? '') === own.config && runsAlike(pid, program, own.program);
+    // After all that, so that it is not a younger one's.
     const waits = stillWaits(whose);
-    if (waits && (env?.['OCAGENT_CONFIG'] ?? '') !== config) return null;
     unlinkSync(join(folder, name));
-    if (!waits) return null;
+    if (!waits) return { what: 'left behind', whose };
     const start = startOf(pid, at);
-    if (env === null || start === null) return whose;
-    return { ...whose, start, isAgain: tries !== '1', env: { ...env, OCAGENT_TUNNEL: tunnel } };
+    if (!isOurs || start === null) return { what: 'another’s', whose };
+    const call = { ...whose, start, isAgain: tries !== '1', env: { ...env, OCAGENT_TUNNEL: tunnel } };
+    return { what: 'call', call };
   } catch {
-    return null;
+    return NOTHING;
   }
 }
 
@@ -63,8 +90,10 @@ export function stillWaits({ pid, at }: Whose): boolean {
   try {
     const stat = statOf(pid);
     return stat.runs && startedAt(stat) <= at + TICK_SECONDS;
-  } catch {
-    return false;
+  } catch (error) {
+    // Gone; or this process cannot look, which says nothing of that one.
+    const { code } = error as NodeJS.ErrnoException;
+    return code !== 'ENOENT' && code !== 'ESRCH';
   }
 }
 

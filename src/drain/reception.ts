@@ -1,7 +1,10 @@
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { configFile } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { startOf, uptimeSeconds } from '../hook/elapsed.ts';
+import { leave } from '../hook/leave.ts';
+import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
@@ -9,11 +12,13 @@ import { hurry } from '../state/hurry.ts';
 import { sleep } from '../state/patience.ts';
 import { makeFolder, runFolder } from '../state/run-folder.ts';
 import { Answer, TakenBack } from './answer.ts';
+import { program } from './basis.ts';
 import type { Shared } from './caller.ts';
-import { type HandedOver, takeCall, type Whose, whoseIs } from './handed-over.ts';
+import { ClosingLogs } from './closing-logs.ts';
+import { type HandedOver, type Identity, type Taken, takeCall, type Whose, whoseIs } from './handed-over.ts';
 import { OpenStates } from './open-states.ts';
-import { serveCall } from './serve-call.ts';
-import { isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
+import { FLUSH_MS, serveCall } from './serve-call.ts';
+import { born, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** To whoever does not wait for it this signal does nothing: the process id that a launcher has read may be a stranger's by now. */
@@ -68,7 +73,7 @@ class Reception {
   readonly #shared: Shared;
   readonly #calls = runFolder('calls');
   readonly #answers = runFolder('answers');
-  readonly #config = process.env['OCAGENT_CONFIG'] ?? '';
+  #identity: Identity | null = null;
   #timers: readonly NodeJS.Timeout[] = [];
   #hasRetired = false;
   #opened = 0;
@@ -87,6 +92,7 @@ class Reception {
     this.#shared = {
       states: new OpenStates(),
       turnstile: new Turnstile(),
+      logs: new ClosingLogs(),
       calls: means.calls,
       onPortalFailed: () => {
         this.#retire();
@@ -102,7 +108,10 @@ class Reception {
     if (patience === null) return 'hook.deadline leaves no time for a second way';
     if (startOf(process.pid, Number.NaN) === null)
       return 'the kernel does not tell when a process was started';
+    // Each launcher's would be another, from where it is.
+    if (!isAbsolute(configFile())) return 'OCAGENT_CONFIG does not begin with "/"';
     try {
+      this.#identity = { born: born(), config: process.env['OCAGENT_CONFIG'] ?? '', program: program() };
       for (const folder of [runFolder(), this.#calls, this.#answers]) makeFolder(folder);
       clearLeftovers(this.#calls);
       clearLeftovers(this.#answers);
@@ -127,6 +136,7 @@ class Reception {
     await sleep(LAST_LOOK_MS);
     this.#look();
     await this.#idle();
+    await this.#shared.logs.closed(PATIENT_FLUSH_MS);
     for (const timer of this.#timers) clearInterval(timer);
     process.off(SIGNAL, this.#look);
     process.off('SIGTERM', this.#leave);
@@ -150,7 +160,9 @@ class Reception {
   /** SIGTERM: what has been begun is not left with its decision recorded and nobody told. */
   readonly #leave = (): void => {
     this.#retire();
-    void this.#idle().then(() => process.exit(TERMINATED));
+    void this.#idle()
+      .then(() => this.#shared.logs.closed(FLUSH_MS))
+      .then((closed) => leave(TERMINATED, !closed));
   };
 
   async #idle(): Promise<void> {
@@ -178,17 +190,33 @@ class Reception {
    * here takes one call along, and what is timed goes on.
    */
   #takeSoon(): void {
+    const identity = this.#identity;
     const [name] = this.#arrived;
-    if (this.#takesNext || name === undefined) return;
+    if (this.#takesNext || identity === null || name === undefined) return;
     this.#takesNext = true;
     setImmediate(() => {
       this.#takesNext = false;
       this.#arrived.delete(name);
-      const call = takeCall(this.#calls, name, this.#config);
-      if (call !== null) void this.#receive(call);
-      else this.#checkIdle();
+      this.#take(takeCall(this.#calls, name, identity));
       this.#takeSoon();
     });
+  }
+
+  #take(taken: Taken): void {
+    switch (taken.what) {
+      case 'call':
+        return void this.#receive(taken.call);
+      case 'another’s':
+        return void this.#receive(taken.whose);
+      case 'left behind': {
+        const answer = new Answer(this.#answers, taken.whose, false);
+        // Whoever has taken it back does it by himself.
+        if (!answer.isThere)
+          this.#means.log.warn('a hook was killed before its call was read: nothing of it is recorded');
+        answer.clearAway();
+      }
+    }
+    this.#checkIdle();
   }
 
   async #receive(call: HandedOver | Whose): Promise<void> {

@@ -9,7 +9,7 @@ import type { HandedOver } from './handed-over.ts';
 import { stderrOf } from './stderr.ts';
 
 /** Milliseconds that the log may take before the answer; what is not out by then follows. */
-const FLUSH_MS = 1_000;
+export const FLUSH_MS = 1_000;
 
 /**
  * A call that was handed over, served as by a process of its own.
@@ -34,7 +34,7 @@ export async function serveCall(
     await log.flush(Math.min(FLUSH_MS, flushLimit(call, caller, config)));
     return status;
   } finally {
-    if (log !== ownLog) void log.close();
+    if (log !== ownLog) shared.logs.close(log);
   }
 }
 

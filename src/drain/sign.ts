@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { RESERVE_MS } from '../portal/ask.ts';
+import { statOf } from '../state/process.ts';
 import { runFolder, writeWhole } from '../state/run-folder.ts';
 
 /** What this process is called while it takes calls: the launcher looks whether it is still there. At most 15 characters. */
@@ -19,7 +20,7 @@ export function patienceOf({ portal, hook }: Config): { untilTaken: number; inAl
 }
 
 /**
- * Has the launchers of hooks to come (bin/ocagent-hook) know that this process takes their calls, and for how long they may wait; and whose
+ * Has the launchers of hooks to come (bin/ocagent-hook) know that this process takes their calls, who it is, and for how long they may wait; and whose
  * configuration it goes by, as they compare it.
  * @throws where that cannot be written.
  */
@@ -28,14 +29,22 @@ export function putUpSign(patience: { untilTaken: number; inAll: number }): void
   const { untilTaken, inAll } = patience;
   writeWhole(
     runFolder(FILE),
-    `${process.pid} ${untilTaken} ${inAll} ${process.env['OCAGENT_CONFIG'] ?? ''}\n`,
+    `${process.pid} ${born()} ${untilTaken} ${inAll} ${process.env['OCAGENT_CONFIG'] ?? ''}\n`,
   );
+}
+
+/**
+ * By what a call is addressed to this process, as its id alone may be another's: where containers share the folder, or later. Its start, in the kernel's
+ * ticks.
+ */
+export function born(): string {
+  return String(statOf(process.pid).started);
 }
 
 /** Whether no other drain has put up its own instead. */
 export function isSignUp(): boolean {
   try {
-    return readFileSync(runFolder(FILE), 'latin1').startsWith(`${process.pid} `);
+    return readFileSync(runFolder(FILE), 'latin1').startsWith(`${process.pid} ${born()} `);
   } catch {
     return false;
   }

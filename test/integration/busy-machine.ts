@@ -17,6 +17,28 @@ export function whereRunnable(agent: Agent, programs: number): readonly string[]
   return ['unshare', '--mount', 'sh', '-c', mount, loadavg];
 }
 
+/**
+ * A machine of this agent's own, likewise, which is as busy as is said each time. What runs on it sees the same files, as all hooks of an ocserv do: only
+ * those can a drain answer for.
+ */
+export async function ownMachine(agent: Agent): Promise<Machine & Disposable> {
+  const [unshare = '', ...args] = whereRunnable(agent, 1);
+  const holder = spawn(unshare, [...args, 'sh', '-c', 'echo ready; exec sleep 1000'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await once(holder.stdout, 'data');
+  const on = (programs: number): readonly string[] => {
+    whereRunnable(agent, programs);
+    return ['nsenter', `--mount=/proc/${holder.pid}/ns/mnt`];
+  };
+  return { on, [Symbol.dispose]: () => holder.kill('SIGKILL') };
+}
+
+export interface Machine {
+  /** Runs the command line after it there, where as many programs want to run from now on. */
+  on(programs: number): readonly string[];
+}
+
 /** As a hook has written it down, in seconds. */
 export function patience(agent: Agent, seconds: string): void {
   mkdirSync(agent.runDir, { recursive: true, mode: 0o700 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { type Agent, CONNECT, LAUNCHER, type Run } from './agent.ts';
-import { awaited, BUSY, takeAll, whereRunnable } from './busy-machine.ts';
+import { awaited, BUSY, type Machine, ownMachine, takeAll } from './busy-machine.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, attended, sign, withoutNode } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
@@ -13,15 +13,13 @@ const OFF = '[events]\nenabled = false';
 /** A connect that its siblings keep from its turn, and what happens meanwhile. */
 async function heldBack(
   agent: Agent,
+  machine: Machine,
   USERNAME: string,
   command: readonly string[],
   meanwhile: () => Promise<unknown>,
 ): Promise<Run> {
   using taken = await takeAll(agent);
-  const { ended } = agent.start({ ...CONNECT, USERNAME, ID: '2' }, [
-    ...whereRunnable(agent, BUSY),
-    ...command,
-  ]);
+  const { ended } = agent.start({ ...CONNECT, USERNAME, ID: '2' }, [...machine.on(BUSY), ...command]);
   await until(() => awaited(agent).length > 0, 'it waits for a slot');
   await meanwhile();
   taken.leaveAll();
@@ -37,25 +35,30 @@ describe('on a busy machine', MOUNTS, () => {
 
   test('a hook starts a drain for its siblings, also where there is nothing to deliver', async () => {
     await using agent = await fixture.install(`${config}\n${OFF}`, portal);
+    using machine = await ownMachine(agent);
     await agent.connect('alice', { ID: '1' });
     assert.equal(agent.drain, null);
-    assert.equal((await heldBack(agent, 'alice', [LAUNCHER], forLong)).code, 0);
+    assert.equal((await heldBack(agent, machine, 'alice', [LAUNCHER], forLong)).code, 0);
     await until(() => existsSync(sign(agent)), 'a drain takes calls');
-    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob', ID: '3' }, withoutNode(agent));
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob', ID: '3' }, [
+      ...machine.on(1),
+      ...withoutNode(agent),
+    ]);
     assert.deepEqual([run.code, run.decision?.['source']], [0, 'portal'], run.stderr);
     await until(() => agent.drain === null, 'it goes by itself');
   });
 
   test('and also while the portal is away: it stays as long as calls come', async () => {
     await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
+    using machine = await ownMachine(agent);
     await agent.connect('alice', { ID: '1' });
     await until(() => agent.drain !== null, 'the first drain is there');
     await until(() => agent.drain === null, 'and gone');
     await agent.command('breaker', 'trip');
     await fixture.portal.stop();
-    assert.equal((await heldBack(agent, 'alice', [LAUNCHER], forLong)).code, 0);
+    assert.equal((await heldBack(agent, machine, 'alice', [LAUNCHER], forLong)).code, 0);
     await until(() => existsSync(sign(agent)), 'a drain takes calls');
-    const command = withoutNode(agent);
+    const command = [...machine.on(1), ...withoutNode(agent)];
     const { ino } = statSync(sign(agent));
     // Longer than one that nobody calls stays.
     const end = performance.now() + 3_000;
@@ -70,8 +73,9 @@ describe('on a busy machine', MOUNTS, () => {
 
   test('a hook that waits for a slot hands its call over to a drain that has come meanwhile', async () => {
     await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
-    const hasOne = () => attended(agent, [...whereRunnable(agent, 1), LAUNCHER]);
-    const run = await heldBack(agent, 'bob', withoutNode(agent), hasOne);
+    using machine = await ownMachine(agent);
+    const hasOne = () => attended(agent, [...machine.on(1), LAUNCHER]);
+    const run = await heldBack(agent, machine, 'bob', withoutNode(agent), hasOne);
     assert.deepEqual([run.code, run.decision?.['username']], [0, 'bob'], run.stderr);
   });
 });

@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -13,12 +14,14 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Agent, CONNECT, DISCONNECT, hearsSigterm } from './agent.ts';
 import { awaited, takeAll } from './busy-machine.ts';
-import { decliningDrain } from './declining-drain.ts';
 import { EVENTS, gone, pending } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, attended, fillPipe, pipeAt, readPipe, sign, startWith, withoutNode } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
+import { decliningDrain, hangingDrain, retiringDrain } from './odd-drains.ts';
 import { over } from './stand-in.ts';
+
+const SHELLS = [['sh'], ['bash', '--posix'], ['bash']] as const;
 
 const sessionsOf = (agent: Agent, username: string): unknown[] =>
   agent.query(`SELECT * FROM session WHERE username = '${username}'`);
@@ -110,7 +113,7 @@ describe('a call, while a drain is there', () => {
     assert.equal(run.stderr, '');
   });
 
-  for (const shell of [['sh'], ['bash', '--posix'], ['bash']]) {
+  for (const shell of SHELLS) {
     test(`is refused by SIGTERM at any moment, or answered, and recorded accordingly (${shell.join(' ')})`, async () => {
       await using agent = await install();
       const command = [...shell, ...withoutNode(agent)];
@@ -137,7 +140,7 @@ describe('a call, while a drain is there', () => {
     });
   }
 
-  for (const shell of [['sh'], ['bash', '--posix'], ['bash']]) {
+  for (const shell of SHELLS) {
     test(`is refused by SIGTERM also once the drain has declined it (${shell.join(' ')})`, async () => {
       await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
       // As long as it can be told to end.
@@ -175,6 +178,53 @@ describe('a call, while a drain is there', () => {
     );
     assert.equal(run.code, ALONE, run.stderr);
     assert.equal(agent.query('SELECT * FROM session').length, 1);
+  });
+
+  test('is never answered by a drain that sees other files under the same names', async () => {
+    await using agent = await install();
+    const other = `${agent.configFile}.other`;
+    writeFileSync(other, readFileSync(agent.configFile));
+    const [program = ''] = withoutNode(agent);
+    const bound = 'mount --bind "$0" "$1" && exec "$2"';
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, [
+      ...['unshare', '--mount', 'sh', '-c', bound, other, agent.configFile, program],
+    ]);
+    assert.equal(run.code, ALONE, run.stderr);
+    assert.deepEqual(sessionsOf(agent, 'bob'), []);
+  });
+
+  test('is never answered by another program than its launcher would run', async () => {
+    await using agent = await install();
+    const command = withoutNode(agent);
+    const boot = join(agent.folder, 'home', 'dist', 'boot.cjs');
+    rmSync(boot);
+    writeFileSync(boot, 'the next release\n');
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, command);
+    assert.equal(run.code, ALONE, run.stderr);
+    assert.deepEqual(sessionsOf(agent, 'bob'), []);
+  });
+
+  for (const shell of SHELLS) {
+    test(`is answered by the drain that has taken it, though this takes no more (${shell.join(' ')})`, async () => {
+      await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+      using _drain = retiringDrain(agent, 1_500);
+      const [program = ''] = withoutNode(agent);
+      const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, [...shell, program]);
+      assert.equal(run.code, 0, run.stderr);
+    });
+  }
+
+  test('counts against the deadline while a drain has it in vain, and only then', async () => {
+    await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+    using _drain = hangingDrain(agent);
+    const command = [over(agent, 'echo "$OCAGENT_SINCE $OCAGENT_TURN" >&2')];
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, command);
+    const [since = 0, turn = 0] = run.stderr.split(' ').map(Number);
+    const start = Number(readdirSync(join(agent.runDir, 'answers'))[0]?.replace(/^\d+\./, ''));
+    assert.ok(
+      since - start >= 1 && turn >= since,
+      `handed over at ${start}, back at ${since}, its turn at ${turn}`,
+    );
   });
 
   test('is answered by a process of its own when the drain dies', async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Agent, LAUNCHER } from './agent.ts';
 
@@ -8,8 +8,9 @@ export function over(agent: Agent, script: string): string {
   for (const folder of ['bin', 'dist', 'node_modules/.bin'])
     mkdirSync(join(home, folder), { recursive: true });
   copyFileSync(LAUNCHER, join(home, 'bin', 'ocagent-hook'));
-  // Nothing but that it is there: the stand-in does not read it.
-  writeFileSync(join(home, 'dist', 'boot.cjs'), '\n');
+  // The stand-in does not read it; but a drain takes calls only of its own program.
+  const boot = join(home, 'dist', 'boot.cjs');
+  if (!existsSync(boot)) symlinkSync(join(LAUNCHER, '..', '..', 'dist', 'boot.cjs'), boot);
   const node = join(home, 'node_modules/.bin/node');
   writeFileSync(node, `#!/bin/sh\n${script}\n`);
   chmodSync(node, 0o755);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Answer, TakenBack } from '../../src/drain/answer.ts';
 import { Declined, HandedOverCaller } from '../../src/drain/caller.ts';
+import { ClosingLogs } from '../../src/drain/closing-logs.ts';
 import type { HandedOver } from '../../src/drain/handed-over.ts';
 import { OpenStates } from '../../src/drain/open-states.ts';
 import { patienceOf } from '../../src/drain/sign.ts';
@@ -52,6 +53,7 @@ function access(t: TestContext, result: PortalResult, { isConnected = true, hasR
   const caller = new HandedOverCaller(call, new Answer(folder, call, false), {
     states: new OpenStates(),
     turnstile: new Turnstile(),
+    logs: new ClosingLogs(),
     calls,
     onPortalFailed: () => {
       seen.failed += 1;

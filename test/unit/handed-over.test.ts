@@ -1,17 +1,27 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative as relativeTo } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Answer, TakenBack } from '../../src/drain/answer.ts';
-import { takeCall, type Whose } from '../../src/drain/handed-over.ts';
+import { type HandedOver, type Identity, takeCall, type Whose } from '../../src/drain/handed-over.ts';
 
 /** What the launcher reads of the time: hundredths of a second since the machine was started. */
 const uptime = (): string => readFileSync('/proc/uptime', 'latin1').split(' ')[0] ?? '';
 
 const CONFIG = '/etc/x.toml';
+/** This file stands for the program. */
+const OWN: Identity = { born: '4711', config: CONFIG, program: import.meta.filename };
 let folder = '';
 const waiting = new Set<ChildProcess>();
 
@@ -25,8 +35,17 @@ afterEach(() => {
 });
 
 /** A process that waits for an answer, and says the signal that wakes it. */
-async function launcher(env: Readonly<Record<string, string>>): Promise<ChildProcess & { pid: number }> {
-  const child = spawn('sh', ['-c', 'trap "echo woken; exit" USR1; echo ready; sleep 60 & wait'], {
+async function launcher(
+  env: Readonly<Record<string, string>>,
+  within: readonly string[] = [],
+): Promise<ChildProcess & { pid: number }> {
+  const [program = '', ...args] = [
+    ...within,
+    'sh',
+    '-c',
+    'trap "echo woken; exit" USR1; echo ready; sleep 60 & wait',
+  ];
+  const child = spawn(program, args, {
     env: { PATH: process.env['PATH'] ?? '', OCAGENT_CONFIG: CONFIG, ...env },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
@@ -42,11 +61,23 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-function handOver(pid: number, text = '1\n', at = uptime()): string {
+function handOver(
+  pid: number,
+  text = '1',
+  { at = uptime(), to = OWN.born, program = OWN.program } = {},
+): string {
   const name = `${pid}.${at}`;
-  writeFileSync(join(folder, name), text);
+  writeFileSync(join(folder, name), `${to}\n${text}\n${program}\n`);
   return name;
 }
+
+function taken(name: string, own = OWN): HandedOver {
+  const result = takeCall(folder, name, own);
+  assert.equal(result.what, 'call');
+  return (result as { call: HandedOver }).call;
+}
+
+const whatOf = (name: string, own = OWN): string => takeCall(folder, name, own).what;
 
 describe('a call that is handed over', () => {
   test('is that of the process that waits, as it was started', async () => {
@@ -56,9 +87,8 @@ describe('a call that is handed over', () => {
       EMPTY: '',
       OCAGENT_TUNNEL: ' 9 9 9 9',
     });
-    const name = handOver(pid, '2 1 2 3 4\n');
-    const call = takeCall(folder, name, CONFIG);
-    assert.ok(call !== null && 'env' in call);
+    const name = handOver(pid, '2 1 2 3 4');
+    const call = taken(name);
     assert.deepEqual([call.name, call.pid, call.isAgain], [name, pid, true]);
     assert.partialDeepStrictEqual(call.env, {
       REASON: 'connect',
@@ -68,24 +98,44 @@ describe('a call that is handed over', () => {
     });
     assert.ok(call.start.waited >= 0);
     assert.deepEqual(readdirSync(folder), [], 'and is taken once');
-    assert.equal(takeCall(folder, name, CONFIG), null);
+    assert.equal(whatOf(name), 'nothing');
   });
 
-  test('is left to others where it goes by another configuration', async () => {
+  test('is for others where it goes by another configuration, or would run another program', async () => {
     for (const OCAGENT_CONFIG of ['', '/etc/y.toml', `${CONFIG} `]) {
       const { pid } = await launcher({ REASON: 'connect', OCAGENT_CONFIG });
-      const name = handOver(pid);
-      assert.equal(takeCall(folder, name, CONFIG), null);
-      assert.equal(existsSync(join(folder, name)), true);
-      rmSync(join(folder, name));
+      assert.equal(whatOf(handOver(pid)), 'another’s');
     }
+    const { pid } = await launcher({ REASON: 'connect' });
+    assert.equal(whatOf(handOver(pid, '1', { program: '/bin/sh' })), 'another’s');
+    assert.deepEqual(readdirSync(folder), [], 'and is answered that nothing was done');
+    symlinkSync(import.meta.filename, join(folder, 'current'));
+    const relative = relativeTo(process.cwd(), join(folder, 'current'));
+    assert.equal(whatOf(handOver(pid, '1', { program: relative })), 'call', 'the same by another name');
+  });
+
+  test('is for others where its process sees other files, or another network', async () => {
+    for (const options of ['-m', '-n']) {
+      const child = await launcher({ REASON: 'connect' }, ['unshare', options]);
+      assert.equal(whatOf(handOver(child.pid)), 'another’s', options);
+    }
+  });
+
+  test('is left to the drain that it is addressed to', async () => {
+    const { pid } = await launcher({ REASON: 'connect' });
+    const name = handOver(pid, '1', { to: '4712' });
+    assert.equal(whatOf(name), 'nothing');
+    assert.equal(whatOf(name, { ...OWN, born: '4712' }), 'call');
   });
 
   test('is left until it is written to its end', async () => {
     const { pid } = await launcher({ REASON: 'connect' });
-    for (const part of ['', '1', '1 2 3']) {
-      const name = handOver(pid, part);
-      assert.equal(takeCall(folder, name, CONFIG), null);
+    const whole = `${OWN.born}\n1 2 3\n${OWN.program}\n`;
+    for (let length = 0; length < whole.length; length++) {
+      const part = whole.slice(0, length);
+      const name = handOver(pid);
+      writeFileSync(join(folder, name), part);
+      assert.equal(whatOf(name), 'nothing');
       assert.equal(existsSync(join(folder, name)), true, JSON.stringify(part));
       rmSync(join(folder, name));
     }
@@ -96,14 +146,14 @@ describe('a call that is handed over', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const child = await launcher({ REASON: 'connect' });
     assert.equal(
-      takeCall(folder, handOver(child.pid, '1\n', old), CONFIG),
-      null,
+      whatOf(handOver(child.pid, '1', { at: old })),
+      'left behind',
       'handed over before it was started',
     );
     await end(child);
-    assert.equal(takeCall(folder, handOver(child.pid), CONFIG), null);
+    assert.equal(whatOf(handOver(child.pid)), 'left behind');
     for (const name of ['x', '1', '1.2', '-1.00', '../1.00', `${child.pid}.1.00`]) {
-      assert.equal(takeCall(folder, name, CONFIG), null, name);
+      assert.equal(whatOf(name), 'nothing', name);
     }
   });
 });
@@ -113,8 +163,7 @@ describe('an answer', () => {
     REASON = 'connect',
   ): Promise<{ child: ChildProcess; call: Whose; file: string; onlyOnce: boolean }> {
     const child = await launcher({ REASON });
-    const call = takeCall(folder, handOver(child.pid), CONFIG);
-    assert.ok(call !== null);
+    const call = taken(handOver(child.pid));
     return { child, call, file: join(folder, call.name), onlyOnce: REASON !== 'connect' };
   }
 
