@@ -5,7 +5,11 @@ export class ClosingLogs {
   readonly #closing = new Set<Promise<void>>();
 
   close(log: Log): void {
-    const closing = log.close().finally(() => this.#closing.delete(closing));
+    // What cannot be closed (a network's file system can say so) is of no more use.
+    const closing: Promise<void> = log
+      .close()
+      .catch(() => {})
+      .finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }
 

@@ -38,8 +38,10 @@ export interface HandedOver extends Whose {
 
 /** What comes of a file among the calls. */
 export type Taken =
-  /** Nothing: it is not written to its end yet, addressed to another drain, or no call. */
+  /** It is not written to its end yet, or no call. */
   | { readonly what: 'nothing' }
+  /** It is addressed to another drain, which may have died: its launcher sees that. */
+  | { readonly what: 'for another drain' }
   /** Its launcher was killed, or has long gone on by itself. */
   | { readonly what: 'left behind'; readonly whose: Whose }
   /** Somebody waits, for whom another process must answer: one that sees other files, or runs another program. */
@@ -62,7 +64,8 @@ export function takeCall(folder: string, name: string, own: Identity): Taken {
   try {
     const [, to, tries, tunnel = '', program = ''] =
       CALL.exec(readFileSync(join(folder, name), 'utf8')) ?? [];
-    if (to !== own.born) return NOTHING;
+    if (to === undefined) return NOTHING;
+    if (to !== own.born) return { what: 'for another drain' };
     const env = readEnvironment(pid);
     const isOurs =
       env !== null && (env['OCAGENT_CONFIG'] ?? '') === own.config && runsAlike(pid, program, own.program);

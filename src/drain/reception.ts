@@ -16,6 +16,7 @@ import { program } from './basis.ts';
 import type { Shared } from './caller.ts';
 import { ClosingLogs } from './closing-logs.ts';
 import { type HandedOver, type Identity, type Taken, takeCall, type Whose, whoseIs } from './handed-over.ts';
+import { runsAlike } from './kin.ts';
 import { OpenStates } from './open-states.ts';
 import { FLUSH_MS, serveCall } from './serve-call.ts';
 import { born, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
@@ -82,6 +83,8 @@ class Reception {
   #calmDown = (): void => {};
   /** Names of calls that wait until those before them are decided. */
   readonly #arrived = new Set<string>();
+  /** Names of calls that are addressed to other drains, and may stay for long. */
+  readonly #forOthers = new Set<string>();
   #takesNext = false;
   /** Of calls that are over; their launchers may still read them. */
   #given: Answer[] = [];
@@ -108,6 +111,7 @@ class Reception {
     if (patience === null) return 'hook.deadline leaves no time for a second way';
     if (startOf(process.pid, Number.NaN) === null)
       return 'the kernel does not tell when a process was started';
+    if (!runsAlike(process.pid, program(), program())) return 'the kernel does not tell what a process sees';
     // Each launcher's would be another, from where it is.
     if (!isAbsolute(configFile())) return 'OCAGENT_CONFIG does not begin with "/"';
     try {
@@ -178,7 +182,7 @@ class Reception {
 
   readonly #look = (): void => {
     try {
-      for (const name of readdirSync(this.#calls)) this.#arrived.add(name);
+      for (const name of readdirSync(this.#calls)) if (!this.#forOthers.has(name)) this.#arrived.add(name);
     } catch (error) {
       this.#giveUp(error as Error);
     }
@@ -197,26 +201,34 @@ class Reception {
     setImmediate(() => {
       this.#takesNext = false;
       this.#arrived.delete(name);
-      this.#take(takeCall(this.#calls, name, identity));
+      this.#take(name, takeCall(this.#calls, name, identity));
       this.#takeSoon();
     });
   }
 
-  #take(taken: Taken): void {
+  #take(name: string, taken: Taken): void {
     switch (taken.what) {
       case 'call':
         return void this.#receive(taken.call);
       case 'another’s':
         return void this.#receive(taken.whose);
-      case 'left behind': {
-        const answer = new Answer(this.#answers, taken.whose, false);
-        // Whoever has taken it back does it by himself.
-        if (!answer.isThere)
-          this.#means.log.warn('a hook was killed before its call was read: nothing of it is recorded');
-        answer.clearAway();
-      }
+      case 'for another drain':
+        this.#forOthers.add(name);
+        break;
+      case 'left behind':
+        this.#leaveBehind(taken.whose);
     }
     this.#checkIdle();
+  }
+
+  /** Whoever has taken his call back has done it himself. Of another, all that could be read of it is gone with its launcher. */
+  #leaveBehind(whose: Whose): void {
+    const answer = new Answer(this.#answers, whose, false);
+    if (!answer.isThere)
+      this.#means.log.error(
+        `process ${whose.pid}, a hook, was killed before its call was read: nothing of it is recorded`,
+      );
+    answer.clearAway();
   }
 
   async #receive(call: HandedOver | Whose): Promise<void> {

@@ -51,7 +51,11 @@ function findOwnStart(): Start {
   const byNode = process.uptime() * 1_000;
   const now = milliseconds();
   const pid = launcherWaits() ? process.ppid : process.pid;
-  const start = startOf(pid, seconds('OCAGENT_TURN'), seconds('OCAGENT_SINCE'));
+  const start = startOf(
+    pid,
+    seconds('OCAGENT_TURN'),
+    seconds('OCAGENT_BACK') - seconds('OCAGENT_HANDED') || 0,
+  );
   if (start === null || now - start.at < byNode) return { at: now - byNode, waited: 0 };
   return { at: start.at, waited: Math.min(start.waited, now - byNode - start.at) };
 }
@@ -62,16 +66,16 @@ function seconds(name: string): number {
 
 /**
  * @param turn when it had its turn, in seconds since the machine was started; NaN for at once.
- * @param since when it began to wait for it, likewise: a drain that has given its call back has had the time before. NaN for its start.
+ * @param elsewhere seconds of them for which a drain had its call, which it has given back: it did not wait for its turn then.
  * @returns null where the kernel does not tell, or no such process is there any more.
  */
-export function startOf(pid: number, turn: number, since = Number.NaN): Start | null {
+export function startOf(pid: number, turn: number, elsewhere = 0): Start | null {
   try {
     const now = milliseconds();
     const started = startedAt(statOf(pid));
     const uptime = uptimeSeconds();
     if (!(started <= uptime)) return null;
-    const waited = Number.isNaN(turn) ? 0 : Math.max(0, Math.min(turn, uptime) - (since || started)) * 1_000;
+    const waited = Number.isNaN(turn) ? 0 : Math.max(0, Math.min(turn, uptime) - started - elsewhere) * 1_000;
     return { at: now - (uptime - started) * 1_000, waited };
   } catch {
     return null;

@@ -214,17 +214,14 @@ describe('a call, while a drain is there', () => {
     });
   }
 
-  test('counts against the deadline while a drain has it in vain, and only then', async () => {
+  test('counts against the deadline while a drain has it in vain', async () => {
     await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
     using _drain = hangingDrain(agent);
-    const command = [over(agent, 'echo "$OCAGENT_SINCE $OCAGENT_TURN" >&2')];
+    const command = [over(agent, 'echo "$OCAGENT_HANDED $OCAGENT_BACK $OCAGENT_TURN" >&2')];
     const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, command);
-    const [since = 0, turn = 0] = run.stderr.split(' ').map(Number);
-    const start = Number(readdirSync(join(agent.runDir, 'answers'))[0]?.replace(/^\d+\./, ''));
-    assert.ok(
-      since - start >= 1 && turn >= since,
-      `handed over at ${start}, back at ${since}, its turn at ${turn}`,
-    );
+    const [handed = 0, back = 0, turn = 0] = run.stderr.split(' ').map(Number);
+    assert.equal(readdirSync(join(agent.runDir, 'answers'))[0]?.replace(/^\d+\./, ''), handed.toFixed(2));
+    assert.ok(back - handed >= 1.9 && turn >= back, run.stderr);
   });
 
   test('is answered by a process of its own when the drain dies', async () => {
@@ -281,6 +278,8 @@ describe('a call, while a drain is there', () => {
     const text = readFileSync(sign(agent), 'utf8');
     for (const wrong of [
       text.replace(/^\d+/, `${process.pid}`),
+      // A process of the same name and id, where containers share the folder.
+      text.replace(/^(\d+) \d+/, '$1 4711'),
       text.replace(/ \d+ /, ' x '),
       '',
       '\n',

@@ -124,7 +124,7 @@ describe('a call that is handed over', () => {
   test('is left to the drain that it is addressed to', async () => {
     const { pid } = await launcher({ REASON: 'connect' });
     const name = handOver(pid, '1', { to: '4712' });
-    assert.equal(whatOf(name), 'nothing');
+    assert.equal(whatOf(name), 'for another drain');
     assert.equal(whatOf(name, { ...OWN, born: '4712' }), 'call');
   });
 
