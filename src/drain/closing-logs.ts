@@ -2,29 +2,23 @@ import type { Log } from '../log/log.ts';
 
 /** Logs of calls that are over, whose last lines may still be on their way to a reader that is slow. */
 export class ClosingLogs {
-  readonly #closing = new Set<Promise<void>>();
+  readonly #closing = new Set<Log>();
 
   close(log: Log): void {
-    // What cannot be closed (a network's file system can say so) is of no more use.
-    const closing: Promise<void> = log
+    this.#closing.add(log);
+    void log
       .close()
+      // What cannot be closed (a network's file system can say so) is of no more use.
       .catch(() => {})
-      .finally(() => this.#closing.delete(closing));
-    this.#closing.add(closing);
+      .finally(() => this.#closing.delete(log));
   }
 
   /**
-   * Waits until all are closed, at most `limit` milliseconds.
+   * Waits until all their lines are out, at most `limit` milliseconds.
    * @returns whether they are; if not, a thread still hangs in a write.
    */
-  async closed(limit: number): Promise<boolean> {
-    if (this.#closing.size === 0) return true;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, limit);
-    });
-    await Promise.race([Promise.allSettled(this.#closing), late]);
-    clearTimeout(timer);
-    return this.#closing.size === 0;
+  async flush(limit: number): Promise<boolean> {
+    const flushed = await Promise.all([...this.#closing].map((log) => log.flush(limit)));
+    return flushed.every((isOut) => isOut);
   }
 }

@@ -140,7 +140,7 @@ class Reception {
     await sleep(LAST_LOOK_MS);
     this.#look();
     await this.#idle();
-    await this.#shared.logs.closed(PATIENT_FLUSH_MS);
+    await this.#shared.logs.flush(PATIENT_FLUSH_MS);
     for (const timer of this.#timers) clearInterval(timer);
     process.off(SIGNAL, this.#look);
     process.off('SIGTERM', this.#leave);
@@ -165,8 +165,8 @@ class Reception {
   readonly #leave = (): void => {
     this.#retire();
     void this.#idle()
-      .then(() => this.#shared.logs.closed(FLUSH_MS))
-      .then((closed) => leave(TERMINATED, !closed));
+      .then(() => this.#shared.logs.flush(FLUSH_MS))
+      .then((written) => leave(TERMINATED, !written));
   };
 
   async #idle(): Promise<void> {
