@@ -3,7 +3,9 @@ import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { portalIdentity } from '../portal/identity.ts';
 import { leaderOf, takeLead } from '../state/leader.ts';
+import { isAsking } from '../state/questions.ts';
 import { CHECKPOINT_PAGES } from '../state/state.ts';
+import type { Transaction } from '../state/transaction.ts';
 import { rouse, sleepUntilWoken } from '../state/wake.ts';
 import { openState } from './open-state.ts';
 import { Server } from './serve.ts';
@@ -64,7 +66,7 @@ class Leading {
     });
     while (!this.#isOver) {
       const term = await state.step((tx) =>
-        tx.writable && leaderOf(tx, portal) === null ? takeLead(tx, portal) : null,
+        tx.writable && this.#isFree(tx, portal) ? takeLead(tx, portal) : null,
       );
       if (term !== null) {
         this.#server = new Server({ config, state, term, calls, mayLeave: () => this.#isOver });
@@ -73,6 +75,14 @@ class Leading {
       }
       await sleepUntilWoken(LOOK_MS);
     }
+  }
+
+  /**
+   * A hook that leads is relieved as soon as there is a connection here and it has nothing on its way. Were it waited for until it leaves by itself,
+   * the next hook would come just then, and make a connection of its own.
+   */
+  #isFree(tx: Transaction, portal: string): boolean {
+    return leaderOf(tx, portal) === null || (this.#calls.isConnected && !isAsking(tx));
   }
 
   end(): void {

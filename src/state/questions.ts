@@ -120,6 +120,12 @@ export function whoWaits(tx: Transaction): number | null {
   return rows.find(({ pid }) => isAlive(pid))?.pid ?? null;
 }
 
+/** Whether some leader has taken a question whose process still waits for it. */
+export function isAsking(tx: Transaction): boolean {
+  const rows = tx.rows<{ pid: number }>('SELECT pid FROM question WHERE answer IS NULL AND taken > 0');
+  return rows.some(({ pid }) => isAlive(pid));
+}
+
 /** Removes what nobody needs any more: its process was killed, or went on without. */
 export function pruneQuestions(tx: Transaction): void {
   const { boot, mono } = tx.now;

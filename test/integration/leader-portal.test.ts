@@ -283,6 +283,27 @@ describe('a drain', () => {
     assert.equal(stderrOf(agent).includes('cannot be asked for connects'), false);
   });
 
+  test('takes the lead over from a hook that stays, once that has nothing on its way: in between nobody else can', async () => {
+    await using agent = await install();
+    withoutReception(agent);
+    const { portal } = fixture;
+    const releaseEvent = portal.hold('ReportConnect');
+    using staying = await stays(agent, portal, 'alice');
+    await portal.arrived(1, 'ReportConnect', 60_000);
+    assert.equal(leader(agent), staying.pid, 'whose question is on its way');
+    write(agent, 'CREATE TABLE led (pid INTEGER)');
+    write(
+      agent,
+      'CREATE TRIGGER leads AFTER UPDATE OF pid ON leader BEGIN INSERT INTO led VALUES (NEW.pid); END',
+    );
+    staying.release();
+    await until(() => !isAlive(staying.pid), 'the hook leaves');
+    await until(() => agent.query('SELECT * FROM led').length > 0, 'another one leads');
+    assert.deepEqual(agent.query('SELECT pid FROM led'), [{ pid: agent.drain }]);
+    assert.notEqual(staying.waiter.answer, null);
+    releaseEvent();
+  });
+
   const failing = async (agent: Agent): Promise<void> => {
     const { portal } = fixture;
     using drain = await draining(agent, portal);

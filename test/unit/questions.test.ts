@@ -5,6 +5,7 @@ import {
   answerTo,
   ask,
   goAlone,
+  isAsking,
   pruneQuestions,
   takeQuestions,
   whoWaits,
@@ -18,6 +19,25 @@ import { asks, dead, questionRows, stranger } from './siblings.ts';
 const numbers = (questions: readonly { number: number }[]): number[] => questions.map(({ number }) => number);
 
 const mine = (tx: Transaction) => ask(tx, nextInSequence(tx) ?? 0, '{}', tx.now.mono + 1_000);
+
+describe('somebody is asked for', () => {
+  test('only by a question that a leader has taken, that is not answered, and whose process still waits', async (t) => {
+    const on = await ledger(t);
+    const { pid } = stranger(t);
+    on(at(0), (tx) => {
+      assert.equal(isAsking(tx), false);
+      asks(tx, pid);
+      asks(tx, pid, { taken: -1 });
+      asks(tx, pid, { taken: 3, answer: '{}' });
+      asks(tx, dead(), { taken: 3 });
+      assert.equal(isAsking(tx), false);
+      const { number } = asks(tx, pid, { taken: 2 });
+      assert.equal(isAsking(tx), true);
+      withdraw(tx, { number, pid });
+      assert.equal(isAsking(tx), false);
+    });
+  });
+});
 
 describe('a question', () => {
   test('is kept with who asks what, until when, under the number it was given', async (t) => {
