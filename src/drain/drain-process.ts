@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import { type Along, deliver } from '../events/deliver.ts';
 import type { DrainReport } from '../events/drain.ts';
 import { leave } from '../hook/leave.ts';
+import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
 import { leadAlong } from '../leader/along.ts';
 import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
@@ -12,6 +13,7 @@ import { CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { exportAlong } from '../telemetry/along.ts';
 import { basis } from './basis.ts';
+import { ClosingLogs } from './closing-logs.ts';
 import { receiveAlong } from './reception.ts';
 
 /** Milliseconds to stay when nothing is left: traffic that comes more often than that starts one drain. */
@@ -26,6 +28,7 @@ const FLUSH_MS = 5_000;
  */
 export async function runDrain(): Promise<void> {
   let log = new Log(DEFAULT_LOG);
+  const logs = new ClosingLogs();
   let code = 1;
   try {
     const file = configFile();
@@ -36,7 +39,7 @@ export async function runDrain(): Promise<void> {
     // ocserv's folder must not be held by a process that outlives it.
     process.chdir('/');
     const isStale = (): boolean => basis(file) !== before || portalIdentity(config) !== portal;
-    await work(config, isStale, log);
+    await work(config, isStale, log, logs);
     code = 0;
   } catch (error) {
     if (error instanceof ConfigError) {
@@ -52,11 +55,12 @@ export async function runDrain(): Promise<void> {
       });
     }
   }
-  leave(code, !(await log.flush(FLUSH_MS)));
+  const written = await Promise.all([log.flush(FLUSH_MS), logs.flush(PATIENT_FLUSH_MS)]);
+  leave(code, written.includes(false));
 }
 
 /** @throws {StateUnusable} */
-async function work(config: Config, isStale: () => boolean, log: Log): Promise<void> {
+async function work(config: Config, isStale: () => boolean, log: Log, logs: ClosingLogs): Promise<void> {
   const state = await openState(config, log, { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES });
   const portalFailed = new AbortController();
   const along: Along = (delivering, calls) => {
@@ -66,6 +70,7 @@ async function work(config: Config, isStale: () => boolean, log: Log): Promise<v
       config,
       log,
       calls,
+      logs,
       isStale,
       onClosed: standBack,
       onPortalFailed: () => portalFailed.abort(),

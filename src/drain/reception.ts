@@ -4,7 +4,6 @@ import { configFile } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { startOf, uptimeSeconds } from '../hook/elapsed.ts';
 import { leave } from '../hook/leave.ts';
-import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
@@ -14,7 +13,7 @@ import { makeFolder, runFolder } from '../state/run-folder.ts';
 import { Answer, TakenBack } from './answer.ts';
 import { program } from './basis.ts';
 import type { Shared } from './caller.ts';
-import { ClosingLogs } from './closing-logs.ts';
+import type { ClosingLogs } from './closing-logs.ts';
 import { type HandedOver, type Identity, type Taken, takeCall, type Whose, whoseIs } from './handed-over.ts';
 import { runsAlike } from './kin.ts';
 import { OpenStates } from './open-states.ts';
@@ -42,6 +41,8 @@ export interface ReceptionMeans {
   readonly config: Config;
   readonly log: Log;
   readonly calls: PortalCalls;
+  /** Of calls that are over: they are waited for before this process ends. */
+  readonly logs: ClosingLogs;
   /** Whether the program, its configuration or a certificate has changed since this process read them. */
   readonly isStale: () => boolean;
   /** Told when the portal has failed over a call: whoever asks next does so over a new connection. */
@@ -95,7 +96,7 @@ class Reception {
     this.#shared = {
       states: new OpenStates(),
       turnstile: new Turnstile(),
-      logs: new ClosingLogs(),
+      logs: means.logs,
       calls: means.calls,
       onPortalFailed: () => {
         this.#retire();
@@ -140,7 +141,6 @@ class Reception {
     await sleep(LAST_LOOK_MS);
     this.#look();
     await this.#idle();
-    await this.#shared.logs.flush(PATIENT_FLUSH_MS);
     for (const timer of this.#timers) clearInterval(timer);
     process.off(SIGNAL, this.#look);
     process.off('SIGTERM', this.#leave);

@@ -38,8 +38,11 @@ export function putUpSign(patience: { untilTaken: number; inAll: number }): void
  * ticks.
  */
 export function born(): string {
-  return String(statOf(process.pid).started);
+  start ??= String(statOf(process.pid).started);
+  return start;
 }
+
+let start: string | undefined;
 
 /** Whether no other drain has put up its own instead. */
 export function isSignUp(): boolean {

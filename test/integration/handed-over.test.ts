@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   chownSync,
   closeSync,
@@ -6,15 +7,16 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type Agent, CONNECT, DISCONNECT, hearsSigterm } from './agent.ts';
+import { type Agent, CONNECT, DISCONNECT, hearsSigterm, LAUNCHER } from './agent.ts';
 import { awaited, takeAll } from './busy-machine.ts';
-import { EVENTS, gone, pending } from './events.ts';
+import { EVENTS, gone, pending, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, attended, fillPipe, pipeAt, readPipe, sign, startWith, withoutNode } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
@@ -255,6 +257,43 @@ describe('a call, while a drain is there', () => {
     );
     assert.deepEqual(sessionsOf(agent, 'bob'), []);
   });
+
+  test('is told of as lost where its hook was killed before it was read, unless that had taken it back', async () => {
+    await using agent = await install();
+    const [, born] = readFileSync(sign(agent), 'utf8').split(' ');
+    const leftBehind = async (isTakenBack: boolean): Promise<number> => {
+      const { pid } = spawnSync('true');
+      const name = `${pid}.${readFileSync('/proc/uptime', 'latin1').split(' ')[0]}`;
+      if (isTakenBack) writeFileSync(join(agent.runDir, 'answers', name), '');
+      writeFileSync(join(agent.runDir, 'calls', name), `${born}\n1\n${LAUNCHER}\n`);
+      await until(() => !existsSync(join(agent.runDir, 'calls', name)), 'the drain has seen it');
+      return pid;
+    };
+    const told = (pid: number) =>
+      `"process ${pid}, a hook, was killed before its call was read: nothing of it is recorded"`;
+    const takenBack = await leftBehind(true);
+    const lost = await leftBehind(false);
+    await until(() => stderrOf(agent).includes(told(lost)), 'the drain tells of it');
+    assert.equal(stderrOf(agent).includes(told(takenBack)), false);
+  });
+
+  for (const shell of SHELLS) {
+    test(`is void, and what is done instead marked as done again, where it cannot be taken back (${shell.join(' ')})`, async () => {
+      await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+      using _drain = hangingDrain(agent);
+      const calls = join(agent.runDir, 'calls');
+      const command = [...shell, over(agent, 'echo "$OCAGENT_TRY" >&2')];
+      const { ended } = agent.start({ ...DISCONNECT, USERNAME: 'bob' }, command);
+      await until(() => readdirSync(calls).length > 0, 'it is handed over');
+      // As on a disk without space, no file can be made there.
+      rmdirSync(join(agent.runDir, 'answers'));
+      assert.equal((await ended).stderr, '2\n');
+      assert.deepEqual(
+        readdirSync(calls).map((name) => readFileSync(join(calls, name), 'utf8')),
+        [''],
+      );
+    });
+  }
 
   test('is answered by a process of its own once the configuration or a certificate is another', async () => {
     for (const change of [

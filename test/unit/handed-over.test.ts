@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -11,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative as relativeTo } from 'node:path';
+import { dirname, join, relative as relativeTo } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Answer, TakenBack } from '../../src/drain/answer.ts';
 import { type HandedOver, type Identity, takeCall, type Whose } from '../../src/drain/handed-over.ts';
@@ -54,6 +56,17 @@ async function launcher(
   const { pid } = child;
   assert.ok(pid !== undefined);
   return Object.assign(child, { pid });
+}
+
+/** Into a root that holds nothing else: as /bin/NAME, and what it is linked with where that is. */
+function copyWithLibraries(name: string, root: string): void {
+  const program = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+  const libraries = execFileSync('ldd', [program], { encoding: 'utf8' }).match(/\/\S+(?= \()/g) ?? [];
+  for (const [from, to] of [[program, `/bin/${name}`], ...libraries.map((library) => [library, library])]) {
+    const place = join(root, to ?? '');
+    mkdirSync(dirname(place), { recursive: true });
+    copyFileSync(from ?? '', place);
+  }
 }
 
 async function end(child: ChildProcess): Promise<void> {
@@ -119,6 +132,13 @@ describe('a call that is handed over', () => {
       const child = await launcher({ REASON: 'connect' }, ['unshare', options]);
       assert.equal(whatOf(handOver(child.pid)), 'another’s', options);
     }
+  });
+
+  test('is for others where its process sees other files by a root of its own', async () => {
+    const root = join(folder, 'root');
+    for (const program of ['sh', 'sleep']) copyWithLibraries(program, root);
+    const child = await launcher({ REASON: 'connect', PATH: '/bin:/usr/sbin:/sbin' }, ['chroot', root]);
+    assert.equal(whatOf(handOver(child.pid)), 'another’s');
   });
 
   test('is left to the drain that it is addressed to', async () => {
