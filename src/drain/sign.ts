@@ -9,14 +9,25 @@ const NAME = 'ocagent=drain';
 
 const FILE = 'drain';
 
+/** Seconds for which a launcher may leave its call here. */
+export interface Patience {
+  readonly untilTaken: number;
+  readonly untilRecorded: number;
+  /** For the answer to what is recorded, as there is no other way any more. */
+  readonly atLast: number;
+}
+
 /**
- * Seconds for which a launcher may leave its call here, so that then it still has time for a process of its own that asks the portal: until it
- * is taken, and in all. Null where the deadline is too short for both. Pure.
+ * So that a launcher which takes its call back still has time for a process of its own that asks the portal, and any answers by its deadline. Null where
+ * this is too short for both ways. Pure.
  */
-export function patienceOf({ portal, hook }: Config): { untilTaken: number; inAll: number } | null {
+export function patienceOf({ portal, hook }: Config): Patience | null {
   const spare = Math.floor((hook.deadline - RESERVE_MS - portal.timeout) / 1_000);
   if (spare < 1) return null;
-  return { untilTaken: Math.min(2, spare), inAll: Math.min(Math.ceil(portal.timeout / 1_000) + 1, spare) };
+  const untilRecorded = Math.min(Math.ceil(portal.timeout / 1_000) + 1, spare);
+  // It looks once a second.
+  const atLast = Math.max(untilRecorded + 1, Math.floor(hook.deadline / 1_000) - 1);
+  return { untilTaken: Math.min(2, spare), untilRecorded, atLast };
 }
 
 /**
@@ -24,12 +35,12 @@ export function patienceOf({ portal, hook }: Config): { untilTaken: number; inAl
  * configuration it goes by, as they compare it.
  * @throws where that cannot be written.
  */
-export function putUpSign(patience: { untilTaken: number; inAll: number }): void {
+export function putUpSign({ untilTaken, untilRecorded, atLast }: Patience): void {
   writeFileSync('/proc/self/comm', NAME);
-  const { untilTaken, inAll } = patience;
+  const config = process.env['OCAGENT_CONFIG'] ?? '';
   writeWhole(
     runFolder(FILE),
-    `${process.pid} ${born()} ${untilTaken} ${inAll} ${process.env['OCAGENT_CONFIG'] ?? ''}\n`,
+    `${process.pid} ${born()} ${untilTaken} ${untilRecorded} ${atLast} ${config}\n`,
   );
 }
 

@@ -20,7 +20,7 @@ import { EVENTS, gone, pending, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, attended, fillPipe, pipeAt, readPipe, sign, startWith, withoutNode } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
-import { decliningDrain, hangingDrain, retiringDrain } from './odd-drains.ts';
+import { decliningDrain, hangingDrain, retiringDrain, silentDrain } from './odd-drains.ts';
 import { over } from './stand-in.ts';
 
 const SHELLS = [['sh'], ['bash', '--posix'], ['bash']] as const;
@@ -215,6 +215,15 @@ describe('a call, while a drain is there', () => {
       assert.equal(run.code, 0, run.stderr);
     });
   }
+
+  test('is refused, with a line that says so, when the drain that has it says nothing for too long', async () => {
+    await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+    using _drain = silentDrain(agent);
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, withoutNode(agent));
+    assert.equal(run.code, 137);
+    assert.match(run.stderr, /"level":"error","msg":"connect refused: the drain that has it did not answer/);
+    assert.equal(run.log[0]?.['username'], 'bob');
+  });
 
   test('counts against the deadline while a drain has it in vain', async () => {
     await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);

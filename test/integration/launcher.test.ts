@@ -115,7 +115,10 @@ describe('the launcher', () => {
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal(ended.stderr, '');
     assert.equal(readFileSync(tries, 'utf8'), '1\n2\n3\n');
-    assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [launcher])).code, 137);
+    const connect = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [launcher]);
+    assert.equal(connect.code, 137);
+    assert.equal(connect.log[0]?.['msg'], 'connect refused: its process was killed (status 137)');
+    assert.equal(connect.log[0]?.['username'], 'alice');
   });
 
   test('says what it could not record when every try was killed, with the figures and nothing raw', async () => {

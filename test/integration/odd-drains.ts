@@ -33,6 +33,15 @@ export function retiringDrain(agent: Agent, ms: number): Disposable {
   }, agent);
 }
 
+/** Has the last word on each call, and does not say it. */
+export function silentDrain(agent: Agent): Disposable {
+  const folder = folderOf(agent);
+  return drainThat((name) => {
+    rmSync(join(folder('calls'), name));
+    writeFileSync(join(folder('answers'), name), '', { flag: 'wx' });
+  }, agent);
+}
+
 /** Hears of calls, and does nothing. */
 export function hangingDrain(agent: Agent): Disposable {
   return drainThat(() => {}, agent);
@@ -62,7 +71,7 @@ function drainThat(take: (name: string) => void, agent: Agent, config = agent.co
   process.on('SIGURG', look);
   writeFileSync('/proc/self/comm', 'ocagent=drain');
   writeFileSync(folder('patience'), '60\n');
-  writeFileSync(sign(agent), `${process.pid} ${born()} 2 4 ${config}\n`);
+  writeFileSync(sign(agent), `${process.pid} ${born()} 2 4 5 ${config}\n`);
   return {
     [Symbol.dispose]() {
       process.off('SIGURG', look);

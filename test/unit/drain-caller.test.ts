@@ -115,10 +115,11 @@ describe('how long a launcher leaves its call to a drain', () => {
   };
 
   test('leaves time for a whole call by a process of its own', () => {
-    assert.deepEqual(patience(8_000, 3_000), { untilTaken: 2, inAll: 4 }, 'the defaults');
-    assert.deepEqual(patience(100_000, 3_000), { untilTaken: 2, inAll: 4 });
-    assert.deepEqual(patience(8_000, 5_000), { untilTaken: 2, inAll: 2 });
-    assert.deepEqual(patience(6_000, 4_500), { untilTaken: 1, inAll: 1 });
+    assert.deepEqual(patience(8_000, 3_000), { untilTaken: 2, untilRecorded: 4, atLast: 7 }, 'the defaults');
+    assert.deepEqual(patience(100_000, 3_000), { untilTaken: 2, untilRecorded: 4, atLast: 99 });
+    assert.deepEqual(patience(8_000, 5_000), { untilTaken: 2, untilRecorded: 2, atLast: 7 });
+    assert.deepEqual(patience(6_000, 4_500), { untilTaken: 1, untilRecorded: 1, atLast: 5 });
+    assert.deepEqual(patience(2_600, 1_000), { untilTaken: 1, untilRecorded: 1, atLast: 2 });
   });
 
   test('is not at all where the deadline is too short for both', () => {
