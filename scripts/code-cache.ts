@@ -45,6 +45,8 @@ path = "${join(scratch, 'state', 'state.db')}"
         env: {
           ...env,
           OCAGENT_CONFIG: config,
+          // Not this machine's: a server's own hooks and drain go by that.
+          OCAGENT_RUN_DIR: join(scratch, 'run'),
           CODE_CACHE_ID: buildId,
           OCAGENT_LAUNCHER: String(process.pid),
         },

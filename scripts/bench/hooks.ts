@@ -14,29 +14,50 @@ export async function measureHooks({ folder, certificates, portal, rounds, empty
   const steady = install(join(folder, 'steady'), certificates);
   const off = install(join(folder, 'off'), certificates);
   const lone = install(join(folder, 'lone'), certificates);
+  const first = install(join(folder, 'first'), certificates);
   const away = install(join(folder, 'away'), certificates);
   steady.configure({ portal: portal.address, events: true });
-  lone.configure({ portal: portal.address, events: true });
+  for (const one of [lone, first]) one.configure({ portal: portal.address, events: true });
   off.configure({ portal: portal.address, events: false });
   // The decision that its connects are answered from is cached while the portal is there, and before there are any events.
   away.configure({ portal: portal.address, events: false });
   await connect(away, 99_998);
   away.configure({ portal: AWAY, events: true });
 
-  // Before there is any drain: what one does after the hook that has started it would be measured along.
+  /** The next row is not measured beside the drain that it has started. */
+  const withoutDrain = async (run: () => Promise<Cost>): Promise<Cost> => {
+    const cost = await run();
+    endProcesses(join(folder, 'first'));
+    return cost;
+  };
+
+  // Before there is any drain that stays: what one does after the hook that has started it would be measured along.
   const alone = await interleave(
     [
       empty,
       {
         name: 'cached connect, events off',
         goal: {
-          figure: 'cached connect, against an empty script: no drain being there',
+          figure: 'cached connect, against an empty script: no drain being there, events off',
           wall: 1.1,
           cpu: 1.1,
         },
         run: (round) => connect(off, round),
       },
+      {
+        name: 'cached connect, the first of many: it has a drain started',
+        goal: {
+          figure: 'cached connect, against an empty script: no drain being there, events on',
+          wall: 1.1,
+          cpu: 1.1,
+        },
+        run: (round) => withoutDrain(() => connect(first, round)),
+      },
       { name: 'disconnect, events off', run: (round) => disconnect(off, round) },
+      {
+        name: 'disconnect, the first of many',
+        run: (round) => withoutDrain(() => disconnect(first, round)),
+      },
     ],
     rounds,
   );
@@ -68,7 +89,12 @@ export async function measureHooks({ folder, certificates, portal, rounds, empty
     ],
     rounds,
   );
-  const notes = [told('steady traffic', steady), told('events off', off), told('portal away', away)];
+  const notes = [
+    told('steady traffic', steady),
+    told('events off', off),
+    told('the first of many', first),
+    told('portal away', away),
+  ];
   return {
     tables: [
       ratioTable('Hooks, no drain being there', alone),

@@ -5,7 +5,7 @@ import type { Bench, Found } from './bench.ts';
 import { interleave, ratioTable } from './measure.ts';
 import { timed } from './timed.ts';
 
-/** As bin/ocagent-hook calls it. */
+/** With the flags of bin/ocagent-hook; what it tells the C library is the same for all rows here. */
 const NODE = `"${process.execPath}" ${launcherFlags().join(' ')}`;
 
 /**

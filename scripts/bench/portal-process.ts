@@ -19,15 +19,12 @@ export interface Ask {
 
 /** What it has seen since the last tally. */
 export interface Tally {
-  readonly calls: number;
   /** Events that it took. */
   readonly taken: number;
   /** Milliseconds from the first arrival to the last. */
   readonly span: number;
   readonly connections: number;
   readonly handshakes: number;
-  /** Connections over which somebody asked for a decision, or several. */
-  readonly deciding: number;
 }
 
 const [certificates = ''] = process.argv.slice(2);
@@ -42,12 +39,10 @@ process.on('message', async ({ taken, patience }: Ask) => {
   const { calls, connections } = portal;
   const arrivals = calls.map(({ arrivedAt }) => arrivedAt.getTime());
   process.send?.({
-    calls: calls.length,
     taken: calls.filter(isTaken).length,
     span: (arrivals.at(-1) ?? 0) - (arrivals[0] ?? 0),
     connections: connections.accepted - counted.accepted,
     handshakes: connections.handshakes - counted.handshakes,
-    deciding: new Set(portal.callsOf('CheckPolicy').map(({ peer }) => peer)).size,
   } satisfies Tally);
   counted = { ...connections };
   portal.forget();

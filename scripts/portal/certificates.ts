@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import * as x509 from '@peculiar/x509';
 
 /** What the portal's certificate is valid for unless told otherwise. */
-export const LOOPBACK_NAMES: readonly string[] = ['localhost', '127.0.0.1', '::1'];
+const LOOPBACK_NAMES: readonly string[] = ['localhost', '127.0.0.1', '::1'];
 
 export interface Validity {
   /** Default: an hour ago, so that clocks that differ a little do no harm. */

@@ -17,7 +17,7 @@ import {
 
 export { PolicyError } from './schema.ts';
 
-export const RPC_NAMES = [
+const RPC_NAMES = [
   'CheckPolicy',
   'ValidateSession',
   'ReportConnect',

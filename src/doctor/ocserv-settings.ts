@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { formatDuration } from '../config/duration.ts';
 import type { Config } from '../config/schema.ts';
+import { longestConnect } from '../hook/turn.ts';
 import { broken, type Finding, note, ok, warning } from './finding.ts';
 import { isTrue, type OcservConf } from './ocserv-conf.ts';
 
@@ -48,6 +49,11 @@ function authTimeout(file: string, value: Value, deadline: number): Finding {
   if (seconds * 1_000 <= deadline) return broken(check, what, why, cure);
   if ((seconds - TO_LOG_IN_SECONDS) * 1_000 < deadline) {
     return warning(check, what, `${why}; logging in counts as well`, cure);
+  }
+  const longest = longestConnect(deadline);
+  if ((seconds - TO_LOG_IN_SECONDS) * 1_000 < longest) {
+    const busy = `on a busy machine a connect waits for its turn before that, and takes up to ${formatDuration(longest)} in all`;
+    return warning(check, what, `${why}; ${busy}`, cure);
   }
   return ok(check, what);
 }

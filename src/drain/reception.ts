@@ -224,10 +224,12 @@ class Reception {
   /** Whoever has taken his call back has done it himself. Of another, all that could be read of it is gone with its launcher. */
   #leaveBehind(whose: Whose): void {
     const answer = new Answer(this.#answers, whose, false);
-    if (!answer.isThere)
-      this.#means.log.error(
-        `process ${whose.pid}, a hook, was killed before its call was read: nothing of it is recorded`,
-      );
+    if (!answer.isThere) {
+      this.#means.log.error('a hook was killed before its call was read: nothing of it is recorded', {
+        pid: whose.pid,
+        cure: 'see what kills hooks (out of memory?); if it was a disconnect, ocagent-hook sessions sync ends its session',
+      });
+    }
     answer.clearAway();
   }
 

@@ -13,7 +13,7 @@ import type { Transaction } from '../state/transaction.ts';
 export type ReasonForDrain = 'none' | 'work' | 'siblings';
 
 /**
- * Whether this hook, which has just put something into the state for a drain, is the one that must start it: there is
+ * Whether this hook, which may just have put something into the state for a drain, is the one that must start it: there is
  * none, and the last one did not just find the portal away. The lease is reserved at once, so that of hundreds of siblings
  * one starts one. To be asked only where somebody can: the launcher does, once it has the answer (bin/ocagent-hook).
  * @param left `work`: there is something for it; `urgent`: and it does not need the portal.

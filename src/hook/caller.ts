@@ -10,7 +10,7 @@ import type { State, StateOptions } from '../state/state.ts';
  * handed its call over (src/drain/).
  */
 export interface Caller {
-  /** The launcher that ocserv has started; this process itself where there is none. */
+  /** Of the process that ocserv has started: the launcher's, or that of who has started this one without. */
   readonly pid: number;
   /** An earlier try was killed: it may have recorded the call all the same. */
   readonly isAgain: boolean;

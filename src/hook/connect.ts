@@ -20,8 +20,8 @@ import { openState, reportStateLost } from './open-state.ts';
 import { type Outcome, reportDropped } from './outcome.ts';
 
 /**
- * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the start of
- * the process, whatever the state, the portal or the network do.
+ * ocserv asks whether this user may connect. Answered by `hook.deadline` at the latest, counted from the caller's turn on a busy
+ * machine and else from its start (elapsed.ts), whatever the state, the portal or the network do.
  * @returns with the exit status: 0 lets the user in, 1 does not.
  */
 export async function connect(

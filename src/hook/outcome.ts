@@ -5,7 +5,7 @@ import type { Dropped } from '../state/outbox.ts';
 export interface Outcome {
   /** The exit status, as contract/cli.md has it. */
   readonly status: number;
-  /** There is work for a drain, and none is on its way. */
+  /** A drain is wanted, and none is on its way (src/events/send-for-drain.ts). */
   readonly drain: boolean;
   /** What this process still does for its siblings once its own answer is out. */
   readonly stay?: () => Promise<void>;

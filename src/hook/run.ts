@@ -9,7 +9,7 @@ import { OWN_CALL } from './own-call.ts';
 import { figuresOf, flushLimit, PATIENT_FLUSH_MS, reportFault, serve } from './serve.ts';
 import { leaveSlot, writePatience } from './slot.ts';
 
-/** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/main.ts. */
+/** Exit statuses of hook mode (contract/cli.md). 1 is set before anything else runs, by src/boot.cjs. */
 const UNUSABLE = 2;
 const TERMINATED = 5;
 

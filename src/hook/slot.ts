@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, runFolder, writeWhole } from '../state/run-folder.ts';
+import { patienceFor } from './turn.ts';
 
 /**
  * Where a machine is so busy that hooks had better start one after another, the launcher (bin/ocagent-hook) has each wait for a slot
@@ -9,9 +10,6 @@ import { makeFolder, runFolder, writeWhole } from '../state/run-folder.ts';
 
 /** The launcher opens it for a hook that has waited; to close it is to leave the slot. */
 const DESCRIPTOR = 9;
-
-/** Seconds, of which the launcher waits four times as many in all: far less than ocserv waits for a connect. */
-const LONGEST = 10;
 
 let isHeld = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;
 
@@ -23,14 +21,6 @@ export function leaveSlot(): void {
   if (!isHeld) return;
   isHeld = false;
   closeSync(DESCRIPTOR);
-}
-
-/**
- * Whole seconds that a hook may wait for a slot before it tries the next, whose process may have stopped. On a machine that is too small for
- * a storm it may wait for four. Its deadline counts from then (elapsed.ts). Pure.
- */
-export function patienceFor(deadline: number): number {
-  return Math.min(LONGEST, Math.floor(deadline / 2_000));
 }
 
 /** Has the launchers of the hooks to come know it. Where it cannot be written, hooks start all at once. */

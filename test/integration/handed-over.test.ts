@@ -279,7 +279,7 @@ describe('a call, while a drain is there', () => {
       return pid;
     };
     const told = (pid: number) =>
-      `"process ${pid}, a hook, was killed before its call was read: nothing of it is recorded"`;
+      `"msg":"a hook was killed before its call was read: nothing of it is recorded","pid":${pid},`;
     const takenBack = await leftBehind(true);
     const lost = await leftBehind(false);
     await until(() => stderrOf(agent).includes(told(lost)), 'the drain tells of it');

@@ -99,7 +99,7 @@ export class Waiter implements Disposable {
   }
 }
 
-export function requestOf(username: string): string {
+function requestOf(username: string): string {
   const { GROUPNAME, IP_REAL, IP_REMOTE, DEVICE } = CONNECT;
   return JSON.stringify({
     vhost: 'default',

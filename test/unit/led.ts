@@ -16,7 +16,7 @@ import { dead, keepAlive, leaderRow, leads, questionRows, stranger } from './sib
 
 export const HOUR = 3_600_000;
 /** More looks than any test needs: who looks so often never sleeps. */
-export const TOO_MANY = 2_000;
+const TOO_MANY = 2_000;
 
 /** A state on which a sibling leads, as long as the test says so; what it answers the test writes. */
 export async function led(t: TestContext, resilience: Record<string, unknown> = {}, leading = true) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { patienceFor } from '../../src/hook/slot.ts';
+import { longestConnect, patienceFor } from '../../src/hook/turn.ts';
 
 describe('a hook waits for its slot', () => {
   test('for half of its deadline, in whole seconds', () => {
@@ -10,4 +10,8 @@ describe('a hook waits for its slot', () => {
   test('for ten seconds at most', () => {
     assert.deepEqual([20_000, 22_000, 300_000].map(patienceFor), [10, 10, 10]);
   });
+});
+
+test('a connect may take its deadline, and its turns before it', () => {
+  assert.deepEqual([8_000, 1_500, 300_000].map(longestConnect), [24_000, 1_500, 340_000]);
 });
