@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bench } from './bench.ts';
 import { fillCache } from './fill.ts';
@@ -37,7 +38,7 @@ export async function hookStorm(
   const installation = install(place, certificates);
   installation.configure({ portal: portal.address, events });
   await fillCache(installation, source === 'cache' ? count : 0);
-  // It is not the first of this machine's hooks: how long they may wait for a slot was written down by one before (src/hook/slot.ts).
+  // As on a machine that was started anew: the state is there, and nothing of what hooks have in common while it is up.
   await timed([HOOK], {
     ...installation.environment,
     REASON: 'host-update',
@@ -45,6 +46,7 @@ export async function hookStorm(
     ID: '1',
     IP_REAL: '192.0.2.1',
   });
+  rmSync(installation.environment['OCAGENT_RUN_DIR'] ?? '', { recursive: true });
   await portal.tally();
   const env = installation.environment;
   const stormed = await storm(place, [HOOK], { count, first: 0, env });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { chownSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -37,6 +37,17 @@ describe('the launcher, with slots', MOUNTS, () => {
     patience(agent, '60');
     assert.equal(await given(agent, BUSY - 1), "slot '',");
     assert.equal(await given(agent, BUSY), "slot '9', 9");
+  });
+
+  test('takes one also as the first of all since the machine was started, where only the owner may have put it', async () => {
+    await using agent = await fixture.install();
+    rmSync(agent.runDir, { recursive: true, force: true });
+    assert.equal(await given(agent, BUSY - 1), "slot '',");
+    assert.equal(existsSync(agent.runDir), false, 'it makes nothing for nothing');
+    assert.equal(await given(agent, BUSY), "slot '9', 9");
+    assert.equal(statSync(agent.runDir).mode & 0o777, 0o700);
+    chownSync(agent.runDir, 65_534, 65_534);
+    assert.equal(await given(agent, BUSY), "slot '',");
   });
 
   test('leaves nothing of its own open in a hook that has waited for them in vain', async () => {
