@@ -185,7 +185,15 @@ describe('a hook for which there is no room beside its leader', () => {
     await all.state.step((tx) => {
       for (let n = 0; n < bound; n++) asks(tx, process.ppid, { taken: -1 });
     });
-    const waitLimits = all.limits(1, answeredBy);
+    let takenBy: number | undefined;
+    const waitLimits = {
+      ...all.limits(HOUR, answeredBy),
+      // From when it is asked for: one that is late from the beginning waits for nobody.
+      get takenBy() {
+        takenBy ??= milliseconds() + 1;
+        return takenBy;
+      },
+    };
     const hook = all.connect(DENY, 'alice', { waitLimits });
     const own = async () => (await all.rows()).filter(({ pid }) => pid === process.pid);
     return { ...all, hook, waitLimits, own };
