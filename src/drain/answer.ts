@@ -1,7 +1,9 @@
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeWhole } from '../state/run-folder.ts';
 import { stillWaits, type Whose } from './handed-over.ts';
+
+/** What holds the answer's place: space that is there now may be gone by then. No answer to the launcher, which reads a line. */
+const NOTHING_YET = '\n';
 
 /** What the launcher reads where this process has nothing to say: it goes on as if it had not asked. */
 const DECLINED = '-';
@@ -41,18 +43,32 @@ export class Answer {
     return !this.#isOurs && (this.isThere || this.#isForNobody());
   }
 
-  /** @throws {TakenBack} */
+  /** @throws {TakenBack} also an error where there is no place for it: then nothing may be recorded either. */
   claim(): void {
     if (this.#isOurs) return;
+    this.#take();
+    // Then it may have been taken back, and that been cleared away.
+    if (this.#isForNobody()) throw new TakenBack();
+    this.#isOurs = true;
+  }
+
+  #take(): void {
+    let fd: number;
     try {
-      closeSync(openSync(this.#file, 'wx', 0o600));
+      fd = openSync(this.#file, 'wx', 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new TakenBack();
       throw error;
     }
-    // Then it may have been taken back, and that been cleared away.
-    if (this.#isForNobody()) throw new TakenBack();
-    this.#isOurs = true;
+    try {
+      writeSync(fd, NOTHING_YET);
+    } catch (error) {
+      // The launcher is not to wait for it.
+      this.#remove();
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   #isForNobody(): boolean {
@@ -62,8 +78,17 @@ export class Answer {
   /** Removes what nobody reads any more. @returns whether that is so. */
   clearAway(): boolean {
     if (stillWaits(this.#whose)) return false;
-    rmSync(this.#file, { force: true });
+    this.#remove();
     return true;
+  }
+
+  /** What stays, as where nothing can be written any more, the next drain takes away (reception.ts, clearLeftovers). */
+  #remove(): void {
+    try {
+      rmSync(this.#file, { force: true });
+    } catch {
+      // Not worth a word: what matters has been said, or is thrown.
+    }
   }
 
   /**
@@ -81,8 +106,14 @@ export class Answer {
 
   #tell(word: string): void {
     this.claim();
-    writeWhole(this.#file, `${word}\n`);
+    // In its place. Whoever reads meanwhile reads nothing yet, or what is no answer: it is told when it is there.
+    writeFileSync(this.#file, `${word}\n`, { flag: 'r+' });
     // It sleeps, and this wakes it. To a stranger who has been given its process id the signal would do harm.
-    if (stillWaits(this.#whose)) process.kill(this.#whose.pid, 'SIGUSR1');
+    if (!stillWaits(this.#whose)) return;
+    try {
+      process.kill(this.#whose.pid, 'SIGUSR1');
+    } catch {
+      // It has just gone.
+    }
   }
 }

@@ -5,6 +5,7 @@ import { isOurSlowness } from '../leader/serve.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import { askPortal } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
+import { openPortal } from '../portal/load.ts';
 import { milliseconds } from '../state/clock.ts';
 import type { State, StateOptions } from '../state/state.ts';
 import { type Answer, TakenBack } from './answer.ts';
@@ -103,7 +104,11 @@ class SharedPortalAccess implements PortalAccess {
       if (this.#shared.hasRetired() && !isTrial) throw new Declined();
       const hadConnection = calls.isConnected;
       const left = atMost - (milliseconds() - since);
-      const result = await askPortal(this.#config, request, this.#caller.spent(), left, async () => calls);
+      const spent = this.#caller.spent();
+      const result =
+        isTrial && !calls.isProven
+          ? await this.#try(request, spent, left)
+          : await askPortal(this.#config, request, spent, left, async () => calls);
       answered = 'answer' in result;
       if ('answer' in result || isOurSlowness(result.failure)) return result;
       this.#shared.onPortalFailed();
@@ -112,6 +117,19 @@ class SharedPortalAccess implements PortalAccess {
       return result;
     } finally {
       turnstile.leave(answered);
+    }
+  }
+
+  /** Over a connection of its own: the one that stands may be as old as the outage, and a trial that dies with it would close the portal to all. */
+  async #try(request: Request, spent: number, atMost: number): Promise<PortalResult> {
+    let own: PortalCalls | null = null;
+    try {
+      return await askPortal(this.#config, request, spent, atMost, async () => {
+        own = await openPortal(this.#config);
+        return own;
+      });
+    } finally {
+      (own as PortalCalls | null)?.close();
     }
   }
 

@@ -30,6 +30,10 @@ export async function runDrain(): Promise<void> {
   let log = new Log(DEFAULT_LOG);
   const logs = new ClosingLogs();
   let code = 1;
+  process.on('uncaughtException', (error) => {
+    reportFault(error, log);
+    void log.flush(FLUSH_MS).then((written) => leave(1, !written));
+  });
   try {
     const file = configFile();
     const before = basis(file);
@@ -50,29 +54,38 @@ export async function runDrain(): Promise<void> {
         cure: error.cure,
       });
     } else {
-      log.error('internal fault in the drain', {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      });
+      reportFault(error, log);
     }
   }
   const written = await Promise.all([log.flush(FLUSH_MS), logs.flush(PATIENT_FLUSH_MS)]);
   leave(code, written.includes(false));
 }
 
+function reportFault(error: unknown, log: Log): void {
+  log.error('internal fault in the drain', {
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
+}
+
 /** @throws {StateUnusable} */
 async function work(config: Config, isStale: () => boolean, log: Log, logs: ClosingLogs): Promise<void> {
   const state = await openState(config, log, { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES });
   const portalFailed = new AbortController();
+  let takesCalls = true;
   const along: Along = (delivering, calls) => {
-    const leading = () => leadAlong(delivering, config, calls, log, portalFailed.signal);
+    const leading = () => leadAlong(delivering, config, calls, log, portalFailed.signal, () => takesCalls);
     // Whoever takes calls is waited for; events can wait, and connects cannot.
+    const onClosed = (): void => {
+      takesCalls = false;
+      standBack();
+    };
     const means = {
       config,
       log,
       calls,
       logs,
       isStale,
-      onClosed: standBack,
+      onClosed,
       onPortalFailed: () => portalFailed.abort(),
     };
     return receiveAlong(async () => tell(await leading(), log), means);

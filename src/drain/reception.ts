@@ -18,7 +18,7 @@ import { type HandedOver, type Identity, type Taken, takeCall, type Whose, whose
 import { runsAlike } from './kin.ts';
 import { OpenStates } from './open-states.ts';
 import { FLUSH_MS, serveCall } from './serve-call.ts';
-import { born, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
+import { born, dropName, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** To whoever does not wait for it this signal does nothing: the process id that a launcher has read may be a stranger's by now. */
@@ -145,6 +145,7 @@ class Reception {
     process.off(SIGNAL, this.#look);
     process.off('SIGTERM', this.#leave);
     this.#clearAway();
+    dropName();
   }
 
   /** The portal is away, say: then a drain's work is soon done, and hooks come all the same. */

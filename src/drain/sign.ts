@@ -64,6 +64,16 @@ export function isSignUp(): boolean {
   }
 }
 
+/** From now on no launcher hands a call over to this process. Those that have wait on for what it is called. */
 export function takeDownSign(): void {
-  if (isSignUp()) rmSync(runFolder(FILE), { force: true });
+  try {
+    if (isSignUp()) rmSync(runFolder(FILE), { force: true });
+  } catch {
+    // Where nothing can be removed no call can be left either.
+  }
+}
+
+/** Nobody waits for it any more, nor is to wait. */
+export function dropName(): void {
+  writeFileSync('/proc/self/comm', 'ocagent');
 }

@@ -91,6 +91,8 @@ export class OwnPortalAccess implements PortalAccess {
         }),
         term,
         calls,
+        // The own call has made it.
+        stoodBefore: false,
         mayLeave: (idle) => this.#isAnswered && idle >= LINGER_MS,
       });
       if (this.#retires) this.#server.retire();

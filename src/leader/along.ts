@@ -19,6 +19,7 @@ const PATIENCE_MS = 10 * 60_000;
  * Leads beside some work that has a connection to the portal anyway: while a drain is there, no hook needs one of its own. It neither
  * fails the work nor outlasts it by more than the calls that are on their way.
  * @param portalFailed the portal has failed over another call of this connection: whoever asks next does so over a new one.
+ * @param mayRelieve whether it may take the lead from a hook that has nothing on its way.
  */
 export async function leadAlong<T>(
   work: () => Promise<T>,
@@ -26,8 +27,9 @@ export async function leadAlong<T>(
   calls: PortalCalls,
   log: Log,
   portalFailed: AbortSignal,
+  mayRelieve: () => boolean,
 ): Promise<T> {
-  const leading = new Leading(config, calls, log);
+  const leading = new Leading(config, calls, log, mayRelieve);
   portalFailed.addEventListener('abort', () => leading.end());
   const done = leading
     .lead()
@@ -47,13 +49,15 @@ class Leading {
   readonly #config: Config;
   readonly #calls: PortalCalls;
   readonly #log: Log;
+  readonly #mayRelieve: () => boolean;
   #isOver = false;
   #server: Server | null = null;
 
-  constructor(config: Config, calls: PortalCalls, log: Log) {
+  constructor(config: Config, calls: PortalCalls, log: Log, mayRelieve: () => boolean) {
     this.#config = config;
     this.#calls = calls;
     this.#log = log;
+    this.#mayRelieve = mayRelieve;
   }
 
   async lead(): Promise<void> {
@@ -69,7 +73,14 @@ class Leading {
         tx.writable && this.#isFree(tx, portal) ? takeLead(tx, portal) : null,
       );
       if (term !== null) {
-        this.#server = new Server({ config, state, term, calls, mayLeave: () => this.#isOver });
+        this.#server = new Server({
+          config,
+          state,
+          term,
+          calls,
+          stoodBefore: calls.isConnected,
+          mayLeave: () => this.#isOver,
+        });
         if (this.#isOver) this.#server.retire();
         return this.#server.serve();
       }
@@ -78,11 +89,12 @@ class Leading {
   }
 
   /**
-   * A hook that leads is relieved as soon as there is a connection here and it has nothing on its way. Were it waited for until it leaves by itself,
-   * the next hook would come just then, and make a connection of its own.
+   * A hook that leads is relieved as soon as it has nothing on its way, if the connection here has just brought an answer: its own is no worse. Were
+   * it waited for until it leaves by itself, the next hook would come just then, and make a connection of its own.
    */
   #isFree(tx: Transaction, portal: string): boolean {
-    return leaderOf(tx, portal) === null || (this.#calls.isConnected && !isAsking(tx));
+    if (leaderOf(tx, portal) === null) return true;
+    return this.#mayRelieve() && this.#calls.isProven && !isAsking(tx);
   }
 
   end(): void {

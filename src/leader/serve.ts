@@ -10,6 +10,7 @@ import { hurry } from '../state/hurry.ts';
 import { giveLeadBack, holdsLead, SILENT_MS } from '../state/leader.ts';
 import {
   answer,
+  answerFailed,
   type OpenQuestion,
   putBack,
   type Question,
@@ -35,6 +36,8 @@ export interface ServeMeans {
   /** Under which this process leads. */
   readonly term: number;
   readonly calls: PortalCalls;
+  /** The connection is older than this term: nobody has looked since whether it still stands. */
+  readonly stoodBefore: boolean;
   /** Whether it may leave, idle for so many milliseconds. */
   readonly mayLeave: (idle: number) => boolean;
 }
@@ -68,9 +71,12 @@ export class Server {
   #retiredAt: number | null = null;
   #idleSince = milliseconds();
   #calmDown: (() => void) | null = null;
+  /** Of this connection nothing is known but that it stood once. */
+  #isUnproven: boolean;
 
   constructor(means: ServeMeans) {
     this.#means = means;
+    this.#isUnproven = means.stoodBefore;
   }
 
   /** Takes no more questions: those that are on their way are answered, then the lead is given back. */
@@ -125,8 +131,8 @@ export class Server {
     const { term, mayLeave } = this.#means;
     const wakes: number[] = [];
     for (const { question, result } of answered) {
-      if (result === null) putBack(tx, question);
-      else if (answer(tx, question, JSON.stringify(result))) wakes.push(question.pid);
+      if (result === null) putBack(tx, question, term);
+      else if (this.#give(tx, question, result)) wakes.push(question.pid);
     }
     if (!holdsLead(tx, term)) return { questions: [], wakes, over: true };
     const onTheirWay = this.#onTheirWay - answered.length;
@@ -139,6 +145,14 @@ export class Server {
     giveLeadBack(tx, term);
     const waits = whoWaits(tx);
     return { questions, wakes: waits === null ? wakes : [...wakes, waits], over };
+  }
+
+  /** @returns whether somebody waits for it. */
+  #give(tx: Transaction, question: Question, result: PortalResult): boolean {
+    const text = JSON.stringify(result);
+    return 'answer' in result
+      ? answer(tx, question, text)
+      : answerFailed(tx, question, text, this.#means.term);
   }
 
   #hurryWhileAsked(): void {
@@ -157,11 +171,15 @@ export class Server {
       // Its process goes by its own judgement, as if it had not been asked.
       (error: unknown): PortalResult => ({ failure: fault(String(error)) }),
     );
-    if ('answer' in result) this.#width = wider(this.#width);
+    if ('answer' in result) {
+      this.#width = wider(this.#width);
+      this.#isUnproven = false;
+    }
     // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
     else if (!isOurSlowness(result.failure)) this.#takeNoMore();
-    // A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show.
-    const again = isWithoutAnswer(result) && hadConnection && question.again === 0;
+    // A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show, over a
+    // connection of which more is known.
+    const again = isWithoutAnswer(result) && hadConnection && (question.again === 0 || this.#isUnproven);
     this.#answered = [...this.#answered, { question, result: again ? null : result }];
     rouse();
   }

@@ -29,10 +29,10 @@ export async function waitForAnswer(
   listenForWake();
   try {
     for (;;) {
-      const { stands, leader } = await state.read((tx) => ({
-        stands: answerTo(tx, question),
-        leader: leaderOf(tx, portal),
-      }));
+      const { stands, leader } = await state.read((tx) => {
+        const leads = leaderOf(tx, portal);
+        return { stands: answerTo(tx, question, leads?.term ?? null), leader: leads };
+      });
       if (typeof stands === 'object') return await read(state, question, stands.answer);
       if (milliseconds() >= waitLimits.answeredBy) return { failure: outOfTime('nobody asked it in time') };
       const left = (stands === 'open' ? takenBy : waitLimits.answeredBy) - milliseconds();

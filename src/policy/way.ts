@@ -68,7 +68,7 @@ export function wayToPortal(
 ): Way {
   const portal = portalNow();
   const leader = leaderOf(tx, portal);
-  const known = waiting !== null && answerTo(tx, waiting) !== 'gone' ? waiting : null;
+  const known = waiting !== null && answerTo(tx, waiting, leader?.term ?? null) !== 'gone' ? waiting : null;
   if (leader === null) {
     if (known !== null) withdraw(tx, known);
     if (mayLead === 'no') return ALONE;

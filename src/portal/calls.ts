@@ -22,6 +22,8 @@ export interface PortalCalls {
   validate(session: Validation): Promise<Validated>;
   /** Whether there is a connection already, as far as anybody has noticed. */
   readonly isConnected: boolean;
+  /** Whether it has just brought an answer. */
+  readonly isProven: boolean;
   close(): void;
 }
 
@@ -41,6 +43,9 @@ export function portalCalls(config: Config, onMet?: OnMet): PortalCalls {
     get isConnected() {
       return line.stands;
     },
+    get isProven() {
+      return line.isProven;
+    },
     close: () => line.close(),
   };
 }
@@ -52,6 +57,7 @@ function unable(failure: Failure): PortalCalls {
     report: async () => ({ kind: 'failed', failure, reached: false }),
     validate: async () => ({ failure, reached: false }),
     isConnected: false,
+    isProven: false,
     close: () => {},
   };
 }

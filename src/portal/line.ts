@@ -57,6 +57,9 @@ const MIN_ATTEMPT_MS = 50;
 /** How often one call moves on to a new connection because the portal ends the one that it was to go over. */
 const MOST_MOVES = 3;
 
+/** Milliseconds after an answer for which a connection is taken to be alive: one that dies without a word looks like one that stands. */
+const PROVEN_MS = 1_000;
+
 /** What a call tries next. */
 interface Try {
   /** Of the address among those that are configured. */
@@ -74,6 +77,8 @@ export class Line {
   readonly #connections = new Set<Connection>();
   /** The connection that `onMet` was last told of. */
   #met: Connection | null = null;
+  /** Milliseconds of the monotonic clock: when the connection that stands has brought its last answer. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: LineOptions) {
@@ -148,6 +153,11 @@ export class Line {
     return connection?.isReached === true && connection.isOpen;
   }
 
+  /** Whether a connection stands that has just brought an answer. */
+  get isProven(): boolean {
+    return this.stands && milliseconds() - this.#answeredAt < PROVEN_MS;
+  }
+
   /** At once, and for good. */
   close(): void {
     this.#isClosed = true;
@@ -171,7 +181,9 @@ export class Line {
     const failed = { reached, everReached: reached, address: connection.endpoint.address };
     if (!('message' in outcome)) return { ...outcome, ...failed };
     try {
-      return { response: decode(outcome.message) };
+      const response = decode(outcome.message);
+      if (this.#standing?.connection === connection) this.#answeredAt = milliseconds();
+      return { response };
     } catch (error) {
       const details = `the message of the portal cannot be read: ${(error as Error).message}`;
       return { code: Status.INTERNAL, details, fault: null, ...failed };
@@ -197,6 +209,7 @@ export class Line {
     const connection = new Connection({ address, serverName, secureContext, records });
     if (this.#isClosed) connection.close();
     this.#standing = { connection, index };
+    this.#answeredAt = Number.NEGATIVE_INFINITY;
     this.#connections.add(connection);
     return connection;
   }

@@ -30,10 +30,14 @@ export function ask(tx: Transaction, number: number, request: string, until: num
   return { number, pid };
 }
 
-/** Where a question of this process' stands: `gone` is one that the state no longer knows. */
+/**
+ * Where a question of this process' stands: `gone` is one that the state no longer knows.
+ * @param term of who leads now; null where nobody does. What another has taken is as good as not taken.
+ */
 export function answerTo(
   tx: Transaction,
   { number, pid }: Question,
+  term: number | null,
 ): { readonly answer: string } | 'open' | 'taken' | 'gone' {
   const row = tx.row<{ taken: number; answer: string | null }>(
     'SELECT taken, answer FROM question WHERE number = ? AND pid = ?',
@@ -42,7 +46,7 @@ export function answerTo(
   );
   if (row === undefined) return 'gone';
   if (row.answer !== null) return { answer: row.answer };
-  return row.taken > 0 ? 'taken' : 'open';
+  return row.taken === term ? 'taken' : 'open';
 }
 
 export function withdraw(tx: Transaction, { number, pid }: Question): void {
@@ -93,10 +97,14 @@ export function takeQuestions(tx: Transaction, term: number, atMost: number): Op
   return taken;
 }
 
-/** Leaves a question that was taken to the next leader, once. */
-export function putBack(tx: Transaction, { number, pid }: Question): void {
-  const mark = 'UPDATE question SET taken = 0, again = 1 WHERE number = ? AND pid = ? AND answer IS NULL';
-  tx.write(mark, number, pid);
+/** Leaves a question that the leader of this term has taken to the next one. */
+export function putBack(tx: Transaction, { number, pid }: Question, term: number): void {
+  tx.write(
+    'UPDATE question SET taken = 0, again = 1 WHERE number = ? AND pid = ? AND answer IS NULL AND taken = ?',
+    number,
+    pid,
+    term,
+  );
 }
 
 /** @returns whether somebody waits for it. */
@@ -107,6 +115,28 @@ export function answer(tx: Transaction, { number, pid }: Question, text: string)
       text,
       number,
       pid,
+    ) > 0
+  );
+}
+
+/**
+ * That the leader of this term could not ask it: only as long as it is still that one's. Another one, who has taken it since, may yet hear the
+ * portal's answer.
+ * @returns whether somebody waits for it.
+ */
+export function answerFailed(
+  tx: Transaction,
+  { number, pid }: Question,
+  text: string,
+  term: number,
+): boolean {
+  return (
+    tx.write(
+      'UPDATE question SET answer = ? WHERE number = ? AND pid = ? AND answer IS NULL AND taken = ?',
+      text,
+      number,
+      pid,
+      term,
     ) > 0
   );
 }

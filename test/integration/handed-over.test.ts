@@ -225,6 +225,15 @@ describe('a call, while a drain is there', () => {
     assert.equal(run.log[0]?.['username'], 'bob');
   });
 
+  test('is refused by SIGTERM soon also when the drain that has it says nothing', async () => {
+    await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
+    using drain = silentDrain(agent, 60);
+    const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'bob' }, withoutNode(agent));
+    await until(() => drain.taken > 0, 'it is taken');
+    child.kill('SIGTERM');
+    assert.equal((await ended).code, 5);
+  });
+
   test('counts against the deadline while a drain has it in vain', async () => {
     await using agent = await fixture.install(`${config}\n${EVENTS}`, portal);
     using _drain = hangingDrain(agent);

@@ -34,12 +34,25 @@ export function retiringDrain(agent: Agent, ms: number): Disposable {
 }
 
 /** Has the last word on each call, and does not say it. */
-export function silentDrain(agent: Agent): Disposable {
+export function silentDrain(agent: Agent, seconds = 5): Disposable & { readonly taken: number } {
   const folder = folderOf(agent);
-  return drainThat((name) => {
-    rmSync(join(folder('calls'), name));
-    writeFileSync(join(folder('answers'), name), '', { flag: 'wx' });
-  }, agent);
+  let taken = 0;
+  const drain = drainThat(
+    (name) => {
+      rmSync(join(folder('calls'), name));
+      writeFileSync(join(folder('answers'), name), '\n', { flag: 'wx' });
+      taken += 1;
+    },
+    agent,
+    agent.configFile,
+    seconds,
+  );
+  return {
+    get taken() {
+      return taken;
+    },
+    [Symbol.dispose]: () => drain[Symbol.dispose](),
+  };
 }
 
 /** Hears of calls, and does nothing. */
@@ -56,7 +69,12 @@ function wake(name: string): void {
   process.kill(Number(name.split('.')[0]), 'SIGUSR1');
 }
 
-function drainThat(take: (name: string) => void, agent: Agent, config = agent.configFile): Disposable {
+function drainThat(
+  take: (name: string) => void,
+  agent: Agent,
+  config = agent.configFile,
+  atLast = 5,
+): Disposable {
   const folder = folderOf(agent);
   for (const name of ['', 'calls', 'answers']) mkdirSync(folder(name), { recursive: true, mode: 0o700 });
   const look = (): void => {
@@ -71,7 +89,7 @@ function drainThat(take: (name: string) => void, agent: Agent, config = agent.co
   process.on('SIGURG', look);
   writeFileSync('/proc/self/comm', 'ocagent=drain');
   writeFileSync(folder('patience'), '60\n');
-  writeFileSync(sign(agent), `${process.pid} ${born()} 2 4 5 ${config}\n`);
+  writeFileSync(sign(agent), `${process.pid} ${born()} 2 4 ${atLast} ${config}\n`);
   return {
     [Symbol.dispose]() {
       process.off('SIGURG', look);

@@ -191,7 +191,7 @@ describe('an answer', () => {
     const { child, call, file, onlyOnce } = await called();
     const answer = new Answer(folder, call, onlyOnce);
     answer.claim();
-    assert.equal(readFileSync(file, 'utf8'), '', 'nothing to be read yet');
+    assert.equal(readFileSync(file, 'utf8'), '\n', 'nothing to be read yet');
     answer.claim();
     const woken = once(child.stdout ?? child, 'data');
     answer.give(65);

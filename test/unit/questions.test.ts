@@ -70,13 +70,15 @@ describe('a question', () => {
     const on = await ledger(t);
     on(at(0), (tx) => {
       const question = mine(tx);
-      assert.equal(answerTo(tx, question), 'open');
+      assert.equal(answerTo(tx, question, 1), 'open');
       takeQuestions(tx, 1, 10);
-      assert.equal(answerTo(tx, question), 'taken');
+      assert.equal(answerTo(tx, question, 1), 'taken');
+      assert.equal(answerTo(tx, question, 2), 'open', 'to whoever leads after that one');
+      assert.equal(answerTo(tx, question, null), 'open');
       answer(tx, question, '{"x":1}');
-      assert.deepEqual(answerTo(tx, question), { answer: '{"x":1}' });
+      assert.deepEqual(answerTo(tx, question, 1), { answer: '{"x":1}' });
       withdraw(tx, question);
-      assert.equal(answerTo(tx, question), 'gone');
+      assert.equal(answerTo(tx, question, 1), 'gone');
     });
   });
 
@@ -86,10 +88,10 @@ describe('a question', () => {
     on(at(0), (tx) => {
       const question = mine(tx);
       const other = { ...question, pid };
-      assert.equal(answerTo(tx, other), 'gone');
+      assert.equal(answerTo(tx, other, 1), 'gone');
       withdraw(tx, other);
       assert.equal(goAlone(tx, other, 10), false);
-      assert.equal(answerTo(tx, question), 'open');
+      assert.equal(answerTo(tx, question, 1), 'open');
     });
   });
 });
@@ -162,10 +164,10 @@ describe('the leader', () => {
       const question = asks(tx, pid);
       assert.equal(answer(tx, { ...question, pid: process.pid }, '{"to":"a stranger"}'), false);
       assert.equal(answer(tx, { ...question, number: question.number + 1 }, '{}'), false);
-      assert.equal(answerTo(tx, question), 'open');
+      assert.equal(answerTo(tx, question, 1), 'open');
       assert.equal(answer(tx, question, '{"n":1}'), true);
       assert.equal(answer(tx, question, '{"n":2}'), false, 'one who was taken to be stuck comes late');
-      assert.deepEqual(answerTo(tx, question), { answer: '{"n":1}' });
+      assert.deepEqual(answerTo(tx, question, 1), { answer: '{"n":1}' });
       withdraw(tx, question);
       assert.equal(answer(tx, question, '{"n":3}'), false);
       assert.deepEqual(questionRows(tx), []);
@@ -190,7 +192,7 @@ describe('a process that goes alone', () => {
       for (const { pid } of siblings) asks(tx, pid, { taken: -1 });
       for (let n = 0; n < 5; n++) asks(tx, dead(), { taken: -1 });
       assert.equal(goAlone(tx, question, 2), false);
-      assert.equal(answerTo(tx, question), 'open');
+      assert.equal(answerTo(tx, question, 1), 'open');
       assert.equal(goAlone(tx, question, 3), true);
       assert.deepEqual(takeQuestions(tx, 1, 99), []);
     });
@@ -207,7 +209,7 @@ describe('a process that goes alone', () => {
       takeQuestions(tx, 1, 9);
       answer(tx, answered, '{}');
       assert.equal(goAlone(tx, answered, 9), false);
-      assert.deepEqual(answerTo(tx, answered), { answer: '{}' });
+      assert.deepEqual(answerTo(tx, answered, 1), { answer: '{}' });
       assert.equal(goAlone(tx, taken, 9), true);
       assert.deepEqual(takeQuestions(tx, 2, 9), []);
     });

@@ -152,6 +152,66 @@ describe('a leader that the portal fails', () => {
     assert.deepEqual(JSON.parse((await rows())[0]?.answer ?? ''), failure('no', 'DEADLINE_EXCEEDED'));
   });
 
+  test('passes on no silence of a connection that is older than its term, as long as that has brought no answer', async (t) => {
+    const { server, ask, calls, rows, state } = await leading(t, true, true);
+    calls.isConnected = true;
+    await ask('alice', 'bob');
+    await state.step((tx) => tx.write('UPDATE question SET again = 1'));
+    const serving = server.serve();
+    await calls.came(2);
+    const silent = failure('provokable', 'DEADLINE_EXCEEDED');
+    calls.asked[0]?.settle(silent);
+    await ended(serving, A_MOMENT);
+    calls.asked[1]?.settle(ALLOW);
+    await serving;
+    const answers = (await rows()).map(({ taken, answer: text }) => [taken, JSON.parse(text ?? 'null')]);
+    assert.deepEqual(answers, [
+      [0, null],
+      [1, ALLOW],
+    ]);
+  });
+
+  test('passes on the silence of one that has brought an answer since', async (t) => {
+    const { server, ask, calls, rows, state } = await leading(t, true, true);
+    calls.isConnected = true;
+    await ask('alice', 'bob');
+    await state.step((tx) => tx.write('UPDATE question SET again = 1'));
+    const serving = server.serve();
+    await calls.came(2);
+    const silent = failure('provokable', 'DEADLINE_EXCEEDED');
+    calls.asked[1]?.settle(ALLOW);
+    await ended(serving, A_MOMENT);
+    calls.asked[0]?.settle(silent);
+    await serving;
+    assert.deepEqual(
+      (await rows()).map(({ answer: text }) => JSON.parse(text ?? 'null')),
+      [silent, ALLOW],
+    );
+  });
+
+  for (const [what, result] of [
+    ['failure', AWAY],
+    ['silence', failure('no', 'DEADLINE_EXCEEDED')],
+  ] as const) {
+    test(`that has lost the lead passes on no ${what} to whom the next one is asking for`, async (t) => {
+      const { server, ask, calls, state, rows } = await leading(t);
+      calls.isConnected = true;
+      await ask('carol');
+      const serving = server.serve();
+      await calls.came(1);
+      await state.step((tx) => {
+        tx.write('UPDATE leader SET term = 2, pid = 1');
+        tx.write('UPDATE question SET taken = 2');
+      });
+      calls.asked[0]?.settle(result);
+      await serving;
+      assert.deepEqual(
+        (await rows()).map(({ taken, answer: text }) => [taken, text]),
+        [[2, null]],
+      );
+    });
+  }
+
   test('by an error of our own is one, too', async (t) => {
     const { server, ask, calls, rows, leader } = await leading(t);
     await ask('alice');

@@ -43,7 +43,7 @@ export class Calls implements Pick<PortalCalls, 'checkPolicy' | 'isConnected'> {
   }
 }
 
-export async function leading(t: TestContext, alive = true) {
+export async function leading(t: TestContext, alive = true, stoodBefore = false) {
   const path = join(scratch(t), 'state.db');
   const state: State = await openState(path);
   const calls = new Calls();
@@ -61,6 +61,7 @@ export async function leading(t: TestContext, alive = true) {
     state,
     term,
     calls: calls as unknown as PortalCalls,
+    stoodBefore,
     mayLeave: (idle) => leave.when(idle),
   });
   const request = (username: string) => JSON.stringify({ ...ALICE, username });
