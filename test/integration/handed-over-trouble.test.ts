@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { Agent, CONNECT } from './agent.ts';
@@ -9,6 +7,7 @@ import { EVENTS, gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { attended, withoutNode } from './handed-over.ts';
 import { fill, MOUNTS, mountTmpfs } from './mounts.ts';
+import { pathTo } from './path.ts';
 
 const USERS = { default: { allowed: false }, users: { alice: { allowed: true }, bob: { allowed: true } } };
 
@@ -89,26 +88,3 @@ describe('a trial call of a half-open breaker, while a drain is there', () => {
     db.close();
   }
 });
-
-/** A way to the portal on which connections can die without a word; those that are made later live. */
-async function pathTo(port: number): Promise<Disposable & { readonly port: number; dieSilently(): void }> {
-  const sockets: Socket[] = [];
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    for (const socket of [near, far]) socket.on('error', () => {});
-    near.pipe(far).pipe(near);
-    sockets.push(near, far);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    dieSilently() {
-      for (const socket of sockets) socket.unpipe().pause();
-    },
-    [Symbol.dispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
