@@ -89,12 +89,7 @@ export async function measureHooks({ folder, certificates, portal, rounds, empty
     ],
     rounds,
   );
-  const notes = [
-    told('steady traffic', steady),
-    told('events off', off),
-    told('the first of many', first),
-    told('portal away', away),
-  ];
+  const notes = [told('steady traffic', steady), told('events off', off), told('portal away', away)];
   return {
     tables: [
       ratioTable('Hooks, no drain being there', alone),
