@@ -19,6 +19,8 @@ export interface Installation {
   readonly state: string;
   /** The first row that the state has for it. */
   query<T>(sql: string): T;
+  /** @returns how many rows it has changed. */
+  write(sql: string): number;
 }
 
 /** @param folder is made; nobody but its owner can write there. */
@@ -50,12 +52,19 @@ ${maxSize === undefined ? '' : `max_size = ${maxSize}\n`}${events ? '' : '[event
       );
     },
     query<T>(sql: string): T {
-      const db = new Database(state, { timeout: 5_000, fileMustExist: true });
-      try {
-        return db.prepare(sql).get() as T;
-      } finally {
-        db.close();
-      }
+      return within(state, (db) => db.prepare(sql).get() as T);
+    },
+    write(sql) {
+      return within(state, (db) => db.prepare(sql).run().changes);
     },
   };
+}
+
+function within<T>(state: string, use: (db: Database.Database) => T): T {
+  const db = new Database(state, { timeout: 5_000, fileMustExist: true });
+  try {
+    return use(db);
+  } finally {
+    db.close();
+  }
 }
