@@ -73,7 +73,6 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
   const portalFailed = new AbortController();
   let takesCalls = true;
   const along: Along = (delivering, calls) => {
-    const leading = () => leadAlong(delivering, config, calls, log, portalFailed.signal, () => takesCalls);
     // Whoever takes calls is waited for; events can wait, and connects cannot.
     const onClosed = (): void => {
       takesCalls = false;
@@ -88,7 +87,9 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
       onClosed,
       onPortalFailed: () => portalFailed.abort(),
     };
-    return receiveAlong(async () => tell(await leading(), log), means);
+    const attending = () => receiveAlong(async (isWanted) => tell(await delivering(isWanted), log), means);
+    // Also when all is delivered: hooks that had started before it took calls leave their questions to whoever leads.
+    return leadAlong(attending, config, calls, log, portalFailed.signal, () => takesCalls);
   };
   const delivered = () => deliver(config, state, log, { force: false, linger: LINGER_MS, along });
   await exportAlong(delivered, config, state, log);

@@ -55,16 +55,19 @@ export interface ReceptionMeans {
  * Answers hooks' calls beside some work that has a connection to the portal anyway: their launcher hands them over, and no process of
  * their own is started, whose start-up is nearly all that a hook costs. They are served by the same code, each under its own deadline and with its own log.
  */
-export async function receiveAlong<T>(work: () => Promise<T>, means: ReceptionMeans): Promise<T> {
+export async function receiveAlong<T>(
+  work: (isWanted: () => boolean) => Promise<T>,
+  means: ReceptionMeans,
+): Promise<T> {
   const reception = new Reception(means);
   const why = reception.open();
   if (why !== null) {
     means.log.debug('no calls are taken over from hooks', { reason: why });
     means.onClosed();
-    return work();
+    return work(() => false);
   }
   try {
-    return await work();
+    return await work(() => reception.isWanted());
   } finally {
     await reception.close();
   }
@@ -136,7 +139,7 @@ class Reception {
 
   /** Resolves when no calls come any more, and all are answered that had seen the sign. */
   async close(): Promise<void> {
-    while (this.#isWanted()) await sleep(LOOK_MS);
+    while (this.isWanted()) await sleep(LOOK_MS);
     this.#retire();
     await sleep(LAST_LOOK_MS);
     this.#look();
@@ -148,8 +151,8 @@ class Reception {
     dropName();
   }
 
-  /** The portal is away, say: then a drain's work is soon done, and hooks come all the same. */
-  #isWanted(): boolean {
+  /** Calls come. They would have another drain started, too, if the work ended, and its lease were free. */
+  isWanted(): boolean {
     const now = milliseconds();
     return isSignUp() && now - this.#lastCall < LINGER_MS && now - this.#opened < RETIRES_AFTER_MS;
   }

@@ -11,10 +11,13 @@ import { carryOut } from './carry-out.ts';
 import { type DrainReport, drain } from './drain.ts';
 import { noteCertificate } from './note-certificate.ts';
 
-/** Something that is done beside the work, with its connection. It does not fail it. */
-export type Along = (work: () => Promise<DrainReport>, calls: PortalCalls) => Promise<DrainReport>;
+/** Something that is done beside the work, with its connection. It does not fail it, and may want it to stay when all is delivered. */
+export type Along = (
+  work: (isWanted: () => boolean) => Promise<DrainReport>,
+  calls: PortalCalls,
+) => Promise<DrainReport>;
 
-export const NOTHING_ELSE: Along = (work) => work();
+export const NOTHING_ELSE: Along = (work) => work(() => false);
 
 /**
  * Delivers as this process, if no other does.
@@ -35,7 +38,7 @@ export async function deliver(
   const calls = portalCalls(config, noteCertificate(state));
   const occtl = new Occtl(config.ocserv);
   const { force, linger, along } = how;
-  const work = (): Promise<DrainReport> =>
+  const work = (isWanted: () => boolean): Promise<DrainReport> =>
     drain({
       config,
       state,
@@ -44,7 +47,7 @@ export async function deliver(
       calls,
       carryOut: (orders) => carryOut(orders, { occtl, state, log }),
       force,
-      linger,
+      mayLeave: (idle) => idle >= linger && !isWanted(),
     });
   try {
     return await along(work, calls);

@@ -36,8 +36,8 @@ export interface DrainMeans {
   readonly carryOut: (orders: readonly DisconnectOrder[]) => Promise<ReadonlySet<number>>;
   /** A person asked for it: the circuit breaker is not looked at. */
   readonly force: boolean;
-  /** Milliseconds to stay when nothing is left, so that steady traffic starts one drain and not many. */
-  readonly linger: number;
+  /** Whether it may leave, with nothing left for so many milliseconds: steady traffic is to start one drain and not many. */
+  readonly mayLeave: (idle: number) => boolean;
 }
 
 export interface DrainReport {
@@ -184,8 +184,8 @@ class Run {
     }
     this.#idleSince ??= performance.now();
     const retired = performance.now() - this.#began > RETIRES_AFTER_MS;
-    const lingered = performance.now() - this.#idleSince >= this.#means.linger;
-    if (away === null && !isOpen && !retired && !lingered) return { ...nothing, ended: null };
+    const mayLeave = this.#means.mayLeave(performance.now() - this.#idleSince);
+    if (away === null && !isOpen && !retired && !mayLeave) return { ...nothing, ended: null };
     giveLeaseBack(tx, { portal: this.#met ? 'well' : 'not met' });
     return { ...nothing, ended: isOpen ? 'breaker open' : away === null ? 'idle' : 'portal sick' };
   }
