@@ -15,6 +15,7 @@ import { exportAlong } from '../telemetry/along.ts';
 import { basis } from './basis.ts';
 import { ClosingLogs } from './closing-logs.ts';
 import { receiveAlong } from './reception.ts';
+import { takeDownSign } from './sign.ts';
 
 /** Milliseconds to stay when nothing is left: traffic that comes more often than that starts one drain. */
 const LINGER_MS = 2_000;
@@ -30,9 +31,16 @@ export async function runDrain(): Promise<void> {
   let log = new Log(DEFAULT_LOG);
   const logs = new ClosingLogs();
   let code = 1;
-  process.on('uncaughtException', (error) => {
+  const end = async (): Promise<never> => {
+    const written = await Promise.all([log.flush(FLUSH_MS), logs.flush(PATIENT_FLUSH_MS)]);
+    return leave(code, written.includes(false));
+  };
+  process.once('uncaughtException', (error) => {
+    // Nobody is to hand a call over to it any more; a second fault ends it at once.
+    takeDownSign();
+    code = 1;
     reportFault(error, log);
-    void log.flush(FLUSH_MS).then((written) => leave(1, !written));
+    void end();
   });
   try {
     const file = configFile();
@@ -57,8 +65,7 @@ export async function runDrain(): Promise<void> {
       reportFault(error, log);
     }
   }
-  const written = await Promise.all([log.flush(FLUSH_MS), logs.flush(PATIENT_FLUSH_MS)]);
-  leave(code, written.includes(false));
+  await end();
 }
 
 function reportFault(error: unknown, log: Log): void {

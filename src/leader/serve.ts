@@ -177,11 +177,18 @@ export class Server {
     }
     // What this machine was too slow for says nothing of the connection, and anything else may be over with a new one.
     else if (!isOurSlowness(result.failure)) this.#takeNoMore();
-    // A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show, over a
-    // connection of which more is known.
-    const again = isWithoutAnswer(result) && hadConnection && (question.again === 0 || this.#isUnproven);
+    const again =
+      isWithoutAnswer(result) && hadConnection && (question.again === 0 || this.#mayBeDead(result));
     this.#answered = [...this.#answered, { question, result: again ? null : result }];
     rouse();
+  }
+
+  /**
+   * A connection that stood may have died without a word, or this machine was too slow, and nobody else is to blame: a second call will show. It
+   * shows nothing over one of which no more is known either; then the next leader's will.
+   */
+  #mayBeDead(result: PortalResult): boolean {
+    return this.#isUnproven && 'failure' in result && !isOurSlowness(result.failure);
   }
 
   async #resultOf({ request, until }: OpenQuestion): Promise<PortalResult> {

@@ -103,8 +103,7 @@ ${config}
     const child = spawn(program, args, {
       env: {
         PATH: process.env['PATH'] ?? '',
-        OCAGENT_CONFIG: this.configFile,
-        OCAGENT_RUN_DIR: this.runDir,
+        ...placeOf(this),
         ...env,
       },
       cwd: '/',
@@ -153,6 +152,11 @@ ${config}
     this.#endDrain();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** What leads a process to it: nothing of this machine's own is used, or left behind. */
+export function placeOf({ configFile, runDir }: Agent): Env {
+  return { OCAGENT_CONFIG: configFile, OCAGENT_RUN_DIR: runDir };
 }
 
 /** Keeps its drains from taking calls: hooks answer for themselves, and leave questions to whoever leads. */

@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Script } from 'node:vm';
-import { type Agent, CONNECT, LAUNCHER } from './agent.ts';
+import { type Agent, CONNECT, LAUNCHER, placeOf } from './agent.ts';
 import { withPortal } from './fixture.ts';
 
 const HOME = dirname(dirname(LAUNCHER));
@@ -76,7 +76,7 @@ describe('a program of which a power cut has left only a part', () => {
         const run = spawnSync(shell, [launcher], {
           env: {
             PATH: process.env['PATH'],
-            OCAGENT_CONFIG: agent.configFile,
+            ...placeOf(agent),
             ...CONNECT,
             USERNAME: 'denied',
           },

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, existsSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Agent, CONNECT } from './agent.ts';
+import { type Agent, CONNECT, placeOf } from './agent.ts';
 import { until } from './leader.ts';
 import { over } from './stand-in.ts';
 
@@ -37,8 +37,7 @@ export async function startWith(
   const child = spawn(program, [], {
     env: {
       PATH: process.env['PATH'] ?? '',
-      OCAGENT_CONFIG: agent.configFile,
-      OCAGENT_RUN_DIR: agent.runDir,
+      ...placeOf(agent),
       ...env,
     },
     stdio: ['ignore', 'ignore', stderr],

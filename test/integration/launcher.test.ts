@@ -313,6 +313,21 @@ describe('the launcher', () => {
     assert.notEqual(run.stderr, '', 'the shell says why');
   });
 
+  test('says that a connect was killed, and keeps its status, though no process can be made any more', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
+    await using agent = await fixture.install();
+    const launcher = over(agent, 'prlimit --pid "$PPID" --nproc=1 || exit 9; kill -KILL $$');
+    execFileSync('chmod', ['-R', 'a+rX', agent.folder]);
+    const stranger = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const connect = { ...CONNECT, USERNAME: 'alice', JOURNAL_STREAM: '1:2' };
+    const run = await agent.hook(connect, [...stranger, launcher]);
+    assert.equal(run.code, 137, run.stderr);
+    assert.match(
+      run.stderr,
+      /"msg":"connect refused: its process was killed \(status 137\)","username":"alice"/,
+    );
+  });
+
   test('says what it could not record where Node cannot be run', async () => {
     await using agent = await fixture.install();
     const launcher = over(agent, '');

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { CONNECT, DISCONNECT, LAUNCHER } from './agent.ts';
+import { CONNECT, DISCONNECT, LAUNCHER, placeOf } from './agent.ts';
 import { gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 
@@ -88,7 +88,7 @@ describe('the log in the journal', () => {
     const [program, ...args] = UNDER_SYSTEMD;
     const env = {
       PATH: process.env['PATH'],
-      OCAGENT_CONFIG: agent.configFile,
+      ...placeOf(agent),
       ...CONNECT,
       USERNAME: 'alice',
     };

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { CONNECT, LAUNCHER } from './agent.ts';
+import { type Agent, CONNECT, LAUNCHER, placeOf } from './agent.ts';
 import { gone, stderrOf, WITHOUT_DRAIN } from './events.ts';
 import { withPortal } from './fixture.ts';
 
@@ -12,13 +12,13 @@ describe('the log', () => {
   const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: false, reason: 'no' } } });
 
   const statusWith = async (
-    configFile: string,
+    agent: Agent,
     user: string,
     stderr: number | 'pipe',
     close = false,
   ): Promise<number | null> => {
     const child = spawn(LAUNCHER, {
-      env: { PATH: process.env['PATH'], OCAGENT_CONFIG: configFile, ...CONNECT, USERNAME: user },
+      env: { PATH: process.env['PATH'], ...placeOf(agent), ...CONNECT, USERNAME: user },
       stdio: ['ignore', 'ignore', stderr],
     });
     if (close) child.stderr?.destroy();
@@ -28,16 +28,16 @@ describe('the log', () => {
 
   test('that nobody reads any more changes no decision', async () => {
     await using agent = await fixture.install();
-    assert.equal(await statusWith(agent.configFile, 'alice', 'pipe', true), 0);
-    assert.equal(await statusWith(agent.configFile, 'bob', 'pipe', true), 1);
+    assert.equal(await statusWith(agent, 'alice', 'pipe', true), 0);
+    assert.equal(await statusWith(agent, 'bob', 'pipe', true), 1);
   });
 
   test('on a full device changes no decision', async () => {
     await using agent = await fixture.install();
     const full = openSync('/dev/full', 'w');
     try {
-      assert.equal(await statusWith(agent.configFile, 'alice', full), 0);
-      assert.equal(await statusWith(agent.configFile, 'bob', full), 1);
+      assert.equal(await statusWith(agent, 'alice', full), 0);
+      assert.equal(await statusWith(agent, 'bob', full), 1);
     } finally {
       closeSync(full);
     }
@@ -53,8 +53,8 @@ describe('the log', () => {
     await once(filler, 'exit');
     try {
       const began = performance.now();
-      assert.equal(await statusWith(agent.configFile, 'alice', fd), 0);
-      assert.equal(await statusWith(agent.configFile, 'bob', fd), 1);
+      assert.equal(await statusWith(agent, 'alice', fd), 0);
+      assert.equal(await statusWith(agent, 'bob', fd), 1);
       assert.ok(performance.now() - began < 8_000, 'well before two deadlines');
     } finally {
       closeSync(fd);
@@ -80,7 +80,7 @@ describe('the log', () => {
     const file = openSync(join(agent.folder, 'hook.log'), 'w');
     const made = async (stderr: number): Promise<boolean> => {
       const child = spawn(node, ['--require', spy, boot], {
-        env: { OCAGENT_CONFIG: agent.configFile, ...CONNECT, USERNAME: 'alice' },
+        env: { ...placeOf(agent), ...CONNECT, USERNAME: 'alice' },
         stdio: ['ignore', 'ignore', stderr],
       });
       assert.deepEqual(await once(child, 'exit'), [0, null]);
@@ -92,7 +92,7 @@ describe('the log', () => {
         'sh',
         ['-c', `"$0" --require "$1" "$2" 2>&1 >/dev/null | cat`, node, spy, boot],
         {
-          env: { PATH: process.env['PATH'], OCAGENT_CONFIG: agent.configFile, ...CONNECT, USERNAME: 'alice' },
+          env: { PATH: process.env['PATH'], ...placeOf(agent), ...CONNECT, USERNAME: 'alice' },
         },
       );
       assert.match(String(piped.stdout), /^\{.*"connect allowed".*\}\n$/);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { type Agent, LAUNCHER } from './agent.ts';
+import { type Agent, LAUNCHER, placeOf } from './agent.ts';
 import { withPortal } from './fixture.ts';
 
 /** `status --watch` as it runs, on a terminal of its own or into a pipe. */
@@ -13,7 +13,7 @@ function watching(agent: Agent, on: 'terminal' | 'pipe') {
   const [program, args] =
     on === 'terminal' ? ['script', ['-qfec', command, '/dev/null']] : ['sh', ['-c', command]];
   const child = spawn(program, args, {
-    env: { PATH: process.env['PATH'], TERM: 'xterm', OCAGENT_CONFIG: agent.configFile },
+    env: { PATH: process.env['PATH'], TERM: 'xterm', ...placeOf(agent) },
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   let shown = '';

@@ -45,6 +45,7 @@ function access(t: TestContext, result: PortalResult, { isConnected = true, hasR
   const seen = { asked: 0, failed: 0 };
   const calls = {
     isConnected,
+    isProven: isConnected,
     checkPolicy: async () => {
       seen.asked += 1;
       return result;

@@ -171,6 +171,22 @@ describe('a leader that the portal fails', () => {
     ]);
   });
 
+  test('asks again once also over such a connection where only this machine was too slow', async (t) => {
+    const { server, ask, calls, rows, leave } = await leading(t, true, true);
+    calls.isConnected = true;
+    await ask('alice');
+    const serving = server.serve();
+    await calls.came(1);
+    const slow = failure('no', 'DEADLINE_EXCEEDED');
+    calls.asked[0]?.settle(slow);
+    await calls.came(2);
+    leave.when = () => true;
+    calls.asked[1]?.settle(slow);
+    await serving;
+    assert.deepEqual(JSON.parse((await rows())[0]?.answer ?? ''), slow);
+    assert.equal(calls.asked.length, 2);
+  });
+
   test('passes on the silence of one that has brought an answer since', async (t) => {
     const { server, ask, calls, rows, state } = await leading(t, true, true);
     calls.isConnected = true;
