@@ -325,7 +325,6 @@ describe('on a busy machine', () => {
       rmSync(agent.runDir, { recursive: true });
       writeFileSync(agent.runDir, '');
     },
-    'nobody has written down how long': () => {},
     'what is written is no time': (agent: Agent) => patience(agent, '6; exit 0'),
     'what is written is far too long': (agent: Agent) => patience(agent, '100'),
     'the folder is somebody else’s': (agent: Agent) => {
