@@ -122,14 +122,11 @@ class SharedPortalAccess implements PortalAccess {
 
   /** Over a connection of its own: the one that stands may be as old as the outage, and a trial that dies with it would close the portal to all. */
   async #try(request: Request, spent: number, atMost: number): Promise<PortalResult> {
-    let own: PortalCalls | null = null;
+    const own = await openPortal(this.#config);
     try {
-      return await askPortal(this.#config, request, spent, atMost, async () => {
-        own = await openPortal(this.#config);
-        return own;
-      });
+      return await askPortal(this.#config, request, spent, atMost, async () => own);
     } finally {
-      (own as PortalCalls | null)?.close();
+      own.close();
     }
   }
 

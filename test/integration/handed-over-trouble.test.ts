@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import Database from 'better-sqlite3';
 import { Agent, CONNECT } from './agent.ts';
+import { openedEarlier } from './breaker.ts';
 import { EVENTS, gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { attended, withoutNode } from './handed-over.ts';
@@ -71,20 +71,9 @@ describe('a trial call of a half-open breaker, while a drain is there', () => {
       const cached = { ...CONNECT, USERNAME: 'alice', ID: '4000', IP_REAL: '198.51.100.99' };
       assert.equal((await agent.hook(cached, withoutNode(agent))).code, 0);
     }
-    isOver(agent);
+    openedEarlier(agent, 3_600_000);
     const trial = await agent.hook({ ...CONNECT, USERNAME: 'bob', ID: '5000' }, withoutNode(agent));
     assert.deepEqual([trial.code, trial.decision?.['source']], [0, 'portal'], trial.stderr);
     assert.equal(trial.decision?.['breaker'], 'half-open');
   });
-
-  /** The breaker has been open for long enough. */
-  function isOver(agent: Agent): void {
-    const db = new Database(agent.state);
-    const { state } = db.prepare('SELECT state FROM breaker').get() as { state: string };
-    const parsed = JSON.parse(state) as { openedAt: { wall: number; mono: number } };
-    parsed.openedAt.wall -= 3_600_000;
-    parsed.openedAt.mono -= 3_600_000;
-    db.prepare('UPDATE breaker SET state = ?').run(JSON.stringify(parsed));
-    db.close();
-  }
 });

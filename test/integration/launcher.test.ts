@@ -9,6 +9,9 @@ import { CONNECT, DISCONNECT, hearsSigterm, LAUNCHER, type Run } from './agent.t
 import { withPortal } from './fixture.ts';
 import { over, withProcesses } from './stand-in.ts';
 
+/** Runs the command line after it as somebody who may do nothing. */
+const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+
 describe('what a client chose', () => {
   const fixture = withPortal({ default: { allowed: true } });
 
@@ -318,9 +321,8 @@ describe('the launcher', () => {
     await using agent = await fixture.install();
     const launcher = over(agent, 'prlimit --pid "$PPID" --nproc=1 || exit 9; kill -KILL $$');
     execFileSync('chmod', ['-R', 'a+rX', agent.folder]);
-    const stranger = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
     const connect = { ...CONNECT, USERNAME: 'alice', JOURNAL_STREAM: '1:2' };
-    const run = await agent.hook(connect, [...stranger, launcher]);
+    const run = await agent.hook(connect, [...NOBODY, launcher]);
     assert.equal(run.code, 137, run.stderr);
     assert.match(
       run.stderr,
@@ -343,8 +345,7 @@ describe('the launcher', () => {
     await using agent = await fixture.install();
     const launcher = over(agent, 'prlimit --pid "$PPID" --nproc=1 || exit 9; exit 64');
     execFileSync('chmod', ['-R', 'a+rX', agent.folder]);
-    const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-    const run = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...nobody, launcher]);
+    const run = await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...NOBODY, launcher]);
     assert.equal(run.code, 0, run.stderr);
     assert.equal(run.stderr, '', 'nor does the shell complain where only the log speaks');
   });

@@ -3,7 +3,8 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { type Agent, CONNECT, DISCONNECT, type Run } from './agent.ts';
+import { CONNECT, DISCONNECT, type Run } from './agent.ts';
+import { openedEarlier } from './breaker.ts';
 import { EVENTS, gone, pending, WITHOUT_DRAIN } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { answeredBy, counted, saidBy, seriesOf, sum, takenBy, tally } from './metrics.ts';
@@ -16,17 +17,6 @@ const STALE = '[resilience.cache]\nttl = "0s"\ndeny_ttl = "0s"\nstale_ttl = "1h"
 function failedSay(runs: readonly Run[]): Record<string, number> {
   const lines = runs.flatMap(({ log }) => log.filter(({ msg }) => msg === 'the portal could not be asked'));
   return tally(lines.map(({ code }) => ({ grpc_code: String(code), rpc: 'CheckPolicy' })));
-}
-
-/** The breaker as though its timeout had passed. */
-function letTimeoutPass(agent: Agent): void {
-  const db = new Database(agent.state);
-  const { state } = db.prepare('SELECT state FROM breaker').get() as { state: string };
-  const parsed = JSON.parse(state) as { openedAt: { wall: number; mono: number } };
-  parsed.openedAt.wall -= 60_000;
-  parsed.openedAt.mono -= 60_000;
-  db.prepare('UPDATE breaker SET state = ?').run(JSON.stringify(parsed));
-  db.close();
 }
 
 describe('the metrics of decisions', () => {
@@ -67,7 +57,7 @@ describe('the metrics of decisions', () => {
     const at = (name: string): number => series.get(`ocserv_portal_last_${name}_timestamp_seconds`) ?? 0;
     assert.ok(at('success') > 0 && at('error') > at('success'));
 
-    letTimeoutPass(agent);
+    openedEarlier(agent, 60_000);
     assert.equal((await seriesOf(agent)).get('ocserv_circuit_breaker_state'), 2, 'as it holds now');
     await agent.connect('frank');
     const after = await seriesOf(agent);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
-import Database from 'better-sqlite3';
 import { type Agent, CONNECT } from './agent.ts';
+import { openedEarlier } from './breaker.ts';
 import { withPortal } from './fixture.ts';
 
 const USERS = Object.fromEntries(
@@ -93,13 +93,7 @@ describe('a half-open breaker', () => {
   /** Opened, with its timeout past: the next one that asks is the first trial. */
   const halfOpen = async (agent: Agent): Promise<void> => {
     await agent.command('breaker', 'trip');
-    const db = new Database(agent.state);
-    const { state } = db.prepare('SELECT state FROM breaker').get() as { state: string };
-    const parsed = JSON.parse(state) as { openedAt: { wall: number; mono: number } };
-    parsed.openedAt.wall -= 5_000;
-    parsed.openedAt.mono -= 5_000;
-    db.prepare('UPDATE breaker SET state = ?').run(JSON.stringify(parsed));
-    db.close();
+    openedEarlier(agent, 5_000);
   };
 
   test('never has more than max_requests calls out, counted at the portal', async () => {
