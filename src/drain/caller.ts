@@ -7,11 +7,11 @@ import { askPortal } from '../portal/ask.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { openPortal } from '../portal/load.ts';
 import { milliseconds } from '../state/clock.ts';
+import type { OpenStates } from '../state/open-states.ts';
 import type { State, StateOptions } from '../state/state.ts';
 import { type Answer, TakenBack } from './answer.ts';
 import type { ClosingLogs } from './closing-logs.ts';
 import type { HandedOver } from './handed-over.ts';
-import type { OpenStates } from './open-states.ts';
 import type { Turnstile } from './turnstile.ts';
 
 /** This process is not the one to answer: the launcher is to start one of its own. */

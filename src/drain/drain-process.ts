@@ -4,16 +4,19 @@ import { type Along, deliver } from '../events/deliver.ts';
 import type { DrainReport } from '../events/drain.ts';
 import { leave } from '../hook/leave.ts';
 import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
+import { leaveSlot } from '../hook/slot.ts';
 import { leadAlong } from '../leader/along.ts';
 import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
 import { portalIdentity } from '../portal/identity.ts';
 import { standBack } from '../state/hurry.ts';
+import { OpenStates } from '../state/open-states.ts';
 import { CHECKPOINT_PAGES } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { exportAlong } from '../telemetry/along.ts';
 import { basis } from './basis.ts';
 import { ClosingLogs } from './closing-logs.ts';
+import { compileLittleAtFirst } from './compiling.ts';
 import { receiveAlong } from './reception.ts';
 import { takeDownSign } from './sign.ts';
 
@@ -22,6 +25,8 @@ const LINGER_MS = 2_000;
 /** Nobody waits for a drain, so it can wait for the state. */
 const PATIENCE_MS = 10 * 60_000;
 const FLUSH_MS = 5_000;
+/** For how long hooks wait for a drain that was started for them (bin/ocagent-hook, DRAIN_COMES_WITHIN). */
+const EXPECTED_WITHIN_MS = 2_000;
 
 /**
  * The detached process that delivers what hooks have left (bin/ocagent-hook starts it), and goes when there is nothing to do. While it is
@@ -42,6 +47,8 @@ export async function runDrain(): Promise<void> {
     reportFault(error, log);
     void end();
   });
+  // Whatever it is held up by must not hold up hooks for longer.
+  setTimeout(leaveSlot, EXPECTED_WITHIN_MS).unref();
   try {
     const file = configFile();
     const before = basis(file);
@@ -76,7 +83,10 @@ function reportFault(error: unknown, log: Log): void {
 
 /** @throws {StateUnusable} */
 async function work(config: Config, isStale: () => boolean, log: Log, logs: ClosingLogs): Promise<void> {
-  const state = await openState(config, log, { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES });
+  const states = new OpenStates();
+  const options = { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES };
+  const open = () => openState(config, log, options, (found) => states.open(found));
+  const state = await open();
   const portalFailed = new AbortController();
   let takesCalls = true;
   const along: Along = (delivering, calls) => {
@@ -85,18 +95,25 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
       takesCalls = false;
       standBack();
     };
+    compileLittleAtFirst();
     const means = {
       config,
       log,
       calls,
+      states,
       logs,
       isStale,
       onClosed,
       onPortalFailed: () => portalFailed.abort(),
     };
-    const attending = () => receiveAlong(async (isWanted) => tell(await delivering(isWanted), log), means);
+    const working = async (isWanted: () => boolean): Promise<DrainReport> => {
+      // It takes calls now, or will not.
+      leaveSlot();
+      return tell(await delivering(isWanted), log);
+    };
+    const attending = () => receiveAlong(working, means);
     // Also when all is delivered: hooks that had started before it took calls leave their questions to whoever leads.
-    return leadAlong(attending, config, calls, log, portalFailed.signal, () => takesCalls);
+    return leadAlong(attending, config, open, calls, log, portalFailed.signal, () => takesCalls);
   };
   const delivered = () => deliver(config, state, log, { force: false, linger: LINGER_MS, along });
   await exportAlong(delivered, config, state, log);

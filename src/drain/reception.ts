@@ -8,6 +8,7 @@ import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
 import { hurry } from '../state/hurry.ts';
+import type { OpenStates } from '../state/open-states.ts';
 import { sleep } from '../state/patience.ts';
 import { makeFolder, runFolder } from '../state/run-folder.ts';
 import { Answer, TakenBack } from './answer.ts';
@@ -16,7 +17,6 @@ import type { Shared } from './caller.ts';
 import type { ClosingLogs } from './closing-logs.ts';
 import { type HandedOver, type Identity, type Taken, takeCall, type Whose, whoseIs } from './handed-over.ts';
 import { runsAlike } from './kin.ts';
-import { OpenStates } from './open-states.ts';
 import { FLUSH_MS, serveCall } from './serve-call.ts';
 import { born, dropName, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
 import { Turnstile } from './turnstile.ts';
@@ -37,10 +37,14 @@ const LAST_LOOK_MS = 250;
 /** As of a process that SIGTERM has ended. */
 const TERMINATED = 143;
 
+/** By so much earlier than it was may the kernel tell that a process was started. */
+const TICK_MS = 10;
+
 export interface ReceptionMeans {
   readonly config: Config;
   readonly log: Log;
   readonly calls: PortalCalls;
+  readonly states: OpenStates;
   /** Of calls that are over: they are waited for before this process ends. */
   readonly logs: ClosingLogs;
   /** Whether the program, its configuration or a certificate has changed since this process read them. */
@@ -83,6 +87,8 @@ class Reception {
   #hasRetired = false;
   #opened = 0;
   #lastCall = 0;
+  /** When it was last looked whether what this process goes by has changed. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #inHand = 0;
   #calmDown = (): void => {};
   /** Names of calls that wait until those before them are decided. */
@@ -97,7 +103,7 @@ class Reception {
   constructor(means: ReceptionMeans) {
     this.#means = means;
     this.#shared = {
-      states: new OpenStates(),
+      states: means.states,
       turnstile: new Turnstile(),
       logs: means.logs,
       calls: means.calls,
@@ -155,6 +161,13 @@ class Reception {
   isWanted(): boolean {
     const now = milliseconds();
     return isSignUp() && now - this.#lastCall < LINGER_MS && now - this.#opened < RETIRES_AFTER_MS;
+  }
+
+  /** As a process that was started then would see it: of a crowd that has waited one look serves all. */
+  #retireIfStale(since: number): void {
+    if (since + TICK_MS < this.#lookedAt) return;
+    this.#lookedAt = milliseconds();
+    if (this.#means.isStale()) this.#retire();
   }
 
   /** Who comes from now on starts a process of his own, which goes by what is there now. */
@@ -263,9 +276,9 @@ class Reception {
 
   /** @throws {TakenBack} */
   async #answer(call: HandedOver | Whose, answer: Answer): Promise<void> {
-    const { config, log, isStale } = this.#means;
+    const { config, log } = this.#means;
     if (answer.isTakenBack) return;
-    if (isStale()) this.#retire();
+    this.#retireIfStale('start' in call ? call.start.at : milliseconds());
     const status =
       this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);
     if (status === null) return answer.decline();

@@ -4,32 +4,31 @@ import type { PortalCalls } from '../portal/calls.ts';
 import { portalIdentity } from '../portal/identity.ts';
 import { leaderOf, takeLead } from '../state/leader.ts';
 import { isAsking } from '../state/questions.ts';
-import { CHECKPOINT_PAGES } from '../state/state.ts';
+import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
 import { rouse, sleepUntilWoken } from '../state/wake.ts';
-import { openState } from './open-state.ts';
 import { Server } from './serve.ts';
 
 /** How often it is looked whether somebody leads. */
 const LOOK_MS = 250;
-/** In all the minutes that a drain may be there. */
-const PATIENCE_MS = 10 * 60_000;
 
 /**
  * Leads beside some work that has a connection to the portal anyway: while a drain is there, no hook needs one of its own. It neither
  * fails the work nor outlasts it by more than the calls that are on their way.
+ * @param openState for it alone: with a patience of its own, as nobody may have to wait for the other's.
  * @param portalFailed the portal has failed over another call of this connection: whoever asks next does so over a new one.
  * @param mayRelieve whether it may take the lead from a hook that has nothing on its way.
  */
 export async function leadAlong<T>(
   work: () => Promise<T>,
   config: Config,
+  openState: () => Promise<State>,
   calls: PortalCalls,
   log: Log,
   portalFailed: AbortSignal,
   mayRelieve: () => boolean,
 ): Promise<T> {
-  const leading = new Leading(config, calls, log, mayRelieve);
+  const leading = new Leading(config, openState, calls, mayRelieve);
   portalFailed.addEventListener('abort', () => leading.end());
   const done = leading
     .lead()
@@ -47,16 +46,21 @@ export async function leadAlong<T>(
 /** One term: a leader that was given up, because the portal failed or it was silent for too long, does not try again. */
 class Leading {
   readonly #config: Config;
+  readonly #openState: () => Promise<State>;
   readonly #calls: PortalCalls;
-  readonly #log: Log;
   readonly #mayRelieve: () => boolean;
   #isOver = false;
   #server: Server | null = null;
 
-  constructor(config: Config, calls: PortalCalls, log: Log, mayRelieve: () => boolean) {
+  constructor(
+    config: Config,
+    openState: () => Promise<State>,
+    calls: PortalCalls,
+    mayRelieve: () => boolean,
+  ) {
     this.#config = config;
+    this.#openState = openState;
     this.#calls = calls;
-    this.#log = log;
     this.#mayRelieve = mayRelieve;
   }
 
@@ -64,10 +68,7 @@ class Leading {
     const [config, calls] = [this.#config, this.#calls];
     // Now, as the connection's own files were read.
     const portal = portalIdentity(config);
-    const state = await openState(config, this.#log, {
-      patience: PATIENCE_MS,
-      checkpointPages: CHECKPOINT_PAGES,
-    });
+    const state = await this.#openState();
     while (!this.#isOver) {
       const term = await state.step((tx) =>
         tx.writable && this.#isFree(tx, portal) ? takeLead(tx, portal) : null,

@@ -4,14 +4,16 @@ import { State, type StateOptions } from '../state/state.ts';
 
 /**
  * The state, for a process that works for others. Somebody has written there before it; a state that went since holds nothing.
+ * @param open where it is open already, for something else that this process does.
  * @throws {StateUnusable}
  */
 export function openState(
   { state: { path } }: Config,
   log: Log,
   options: Pick<StateOptions, 'patience' | 'checkpointPages'>,
+  open = State.open,
 ): Promise<State> {
-  return State.open({
+  return open({
     path,
     create: false,
     durable: false,

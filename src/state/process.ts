@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
  * One that took a dead one's id counts, so this is never the only bound.
  */
 export function isAlive(pid: number): boolean {
+  if (pid === process.pid) return true;
   try {
     process.kill(pid, 0);
   } catch (error) {

@@ -7,12 +7,12 @@ import { Answer, TakenBack } from '../../src/drain/answer.ts';
 import { Declined, HandedOverCaller } from '../../src/drain/caller.ts';
 import { ClosingLogs } from '../../src/drain/closing-logs.ts';
 import type { HandedOver } from '../../src/drain/handed-over.ts';
-import { OpenStates } from '../../src/drain/open-states.ts';
 import { patienceOf } from '../../src/drain/sign.ts';
 import { Turnstile } from '../../src/drain/turnstile.ts';
 import type { PortalResult } from '../../src/policy/types.ts';
 import type { PortalCalls } from '../../src/portal/calls.ts';
 import { milliseconds } from '../../src/state/clock.ts';
+import { OpenStates } from '../../src/state/open-states.ts';
 import { settings } from './fixture.ts';
 
 const REQUEST = {

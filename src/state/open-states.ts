@@ -1,8 +1,9 @@
-import { State, type StateOptions } from '../state/state.ts';
+import { State, type StateOptions } from './state.ts';
 
 /**
- * The state, opened once for all the calls that are handed over: a hook's own process spends more on opening it than on what it then
- * does there. Each call has its own patience, and each sees to it that it is still the file that the path leads to.
+ * The state, opened once for all that one process does: a hook spends more on opening it than on what it then does there, and of two
+ * connections each reads anew what the other has written. Each use has its own patience, and sees to it that it is still the file that the path
+ * leads to.
  */
 export class OpenStates {
   readonly #durable = new Map<boolean, State>();
