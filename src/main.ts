@@ -8,7 +8,7 @@ async function main(): Promise<void> {
   if (process.argv.length <= 2 && process.env['REASON'] !== undefined) {
     await runHook();
   } else if (process.argv.length === 3 && process.argv[2] === 'drain') {
-    // Started by the launcher, after a hook that left something to deliver or has many siblings.
+    // Started by the launcher, after a hook that left something to deliver, or before many that come at once.
     const { runDrain } = await import('./drain/drain-process.ts');
     await runDrain();
   } else {

@@ -53,7 +53,7 @@ function begin(tx: Transaction, index: number): void {
     device: `vpns${index}`,
     sessionId: sessionIdOf(ocservId, tx.now.wall),
   };
-  recordConnect(tx, DECISION, true, request, { ocservId, metadata: METADATA }, config, 'none');
+  recordConnect(tx, DECISION, true, request, { ocservId, metadata: METADATA }, config, false);
 }
 
 function end(tx: Transaction, index: number): void {
@@ -67,7 +67,7 @@ function end(tx: Transaction, index: number): void {
     tx,
     { ...sessionOf(index), ...counted, metadata: METADATA, reason: 'UNSPECIFIED' },
     config,
-    'none',
+    false,
   );
 }
 

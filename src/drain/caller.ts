@@ -32,7 +32,7 @@ export interface Shared {
 export class HandedOverCaller implements Caller {
   readonly pid: number;
   readonly isAgain: boolean;
-  readonly reasonForDrain = 'work';
+  readonly canStartDrain = true;
   readonly #call: HandedOver;
   readonly #answer: Answer;
   readonly #shared: Shared;

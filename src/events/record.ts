@@ -6,7 +6,7 @@ import { type Dropped, enqueue } from '../state/outbox.ts';
 import { type EndedSession, endSession, type SessionEnd } from '../state/session-end.ts';
 import { beginSession } from '../state/sessions.ts';
 import type { Transaction } from '../state/transaction.ts';
-import { type ReasonForDrain, sendForDrain } from './send-for-drain.ts';
+import { sendForDrain } from './send-for-drain.ts';
 
 /** What the transaction that recorded something leaves to be done once it is committed. */
 export interface Aftermath {
@@ -32,7 +32,7 @@ export function recordConnect(
   request: Request,
   connecting: Connecting,
   config: Config,
-  reason: ReasonForDrain,
+  canStartDrain: boolean,
 ): Aftermath {
   if (decision.shouldDisconnect) {
     orderUserOut(tx, {
@@ -73,7 +73,10 @@ export function recordConnect(
     }
   }
   const work = (letIn && config.events.enabled) || decision.shouldDisconnect;
-  return { dropped, drain: sendForDrain(tx, config, reason, { work, urgent: decision.shouldDisconnect }) };
+  return {
+    dropped,
+    drain: sendForDrain(tx, config, canStartDrain, { work, urgent: decision.shouldDisconnect }),
+  };
 }
 
 function howDecided({ source, allowed }: Decision, { resilience, hook }: Config): Record<string, string> {
@@ -91,12 +94,15 @@ export function recordEnd(
   tx: Transaction,
   end: SessionEnd,
   config: Config,
-  reason: ReasonForDrain,
+  canStartDrain: boolean,
 ): { ended: EndedSession; aftermath: Aftermath } {
   const ended = endSession(tx, end);
   const work = !ended.already && config.events.enabled;
   const dropped = work ? enqueueEnd(tx, ended, config) : {};
-  return { ended, aftermath: { dropped, drain: sendForDrain(tx, config, reason, { work, urgent: false }) } };
+  return {
+    ended,
+    aftermath: { dropped, drain: sendForDrain(tx, config, canStartDrain, { work, urgent: false }) },
+  };
 }
 
 /** Puts the report of an end into the outbox. */

@@ -7,26 +7,20 @@ import { hasDueOrders } from '../state/orders.ts';
 import type { Transaction } from '../state/transaction.ts';
 
 /**
- * What a hook would start a drain for: nothing where nobody could start it, else its work, or also siblings, of which there are many, and whose
- * calls it takes (src/drain/).
- */
-export type ReasonForDrain = 'none' | 'work' | 'siblings';
-
-/**
  * Whether this hook, which may just have put something into the state for a drain, is the one that must start it: there is
  * none, and the last one did not just find the portal away. The lease is reserved at once, so that of hundreds of siblings
- * one starts one. To be asked only where somebody can: the launcher does, once it has the answer (bin/ocagent-hook).
+ * one starts one. In a storm the launcher has started one before, whatever there is to deliver (bin/ocagent-hook).
+ * @param canStart whether somebody can: the launcher does, once it has the answer.
  * @param left `work`: there is something for it; `urgent`: and it does not need the portal.
  */
 export function sendForDrain(
   tx: Transaction,
   config: Config,
-  reason: ReasonForDrain,
+  canStart: boolean,
   left: { readonly work: boolean; readonly urgent: boolean },
 ): boolean {
-  const isWanted = reason === 'siblings' || (reason === 'work' && left.work);
-  if (!isWanted || !tx.writable || isDrainOnItsWay(tx)) return false;
-  const needsPortal = reason === 'work' && !left.urgent && !hasDueOrders(tx);
+  if (!canStart || !left.work || !tx.writable || isDrainOnItsWay(tx)) return false;
+  const needsPortal = !left.urgent && !hasDueOrders(tx);
   if (needsPortal && (mustWait(tx, config.events.retry_max) || isBreakerOpen(tx, config))) return false;
   callDrain(tx);
   return true;

@@ -1,5 +1,4 @@
 import type { Config } from '../config/schema.ts';
-import type { ReasonForDrain } from '../events/send-for-drain.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import type { MayLead } from '../policy/way.ts';
@@ -14,8 +13,8 @@ export interface Caller {
   readonly pid: number;
   /** An earlier try was killed: it may have recorded the call all the same. */
   readonly isAgain: boolean;
-  /** What a drain would be started for, by who waits for the answer. */
-  readonly reasonForDrain: ReasonForDrain;
+  /** Whether who waits for the answer can start a drain. */
+  readonly canStartDrain: boolean;
   /** Milliseconds since the kernel made the caller, by a clock that nobody can set. */
   elapsed(): number;
   /** Milliseconds that are over of `hook.deadline`: it counts from the caller's turn on a busy machine. */

@@ -88,7 +88,7 @@ async function decideInTime(
       if (answered.tooLate) throw new Error('answered by the deadline');
       caller.commit();
       const letIn = isLetIn(decision, config);
-      left.aftermath = recordConnect(tx, decision, letIn, request, session, config, caller.reasonForDrain);
+      left.aftermath = recordConnect(tx, decision, letIn, request, session, config, caller.canStartDrain);
       countConnect(tx, decision, caller.elapsed());
     },
     waitLimits: waitLimits(config, caller.spent(), milliseconds()),

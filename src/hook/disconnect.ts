@@ -61,7 +61,7 @@ export async function disconnect(
       const { ended, aftermath } = await state.step((tx) => {
         caller.commit();
         countDuration(tx, 'disconnect', caller.elapsed());
-        return recordEnd(tx, end, config, caller.reasonForDrain);
+        return recordEnd(tx, end, config, caller.canStartDrain);
       });
       if (state.unrecorded === null) return { recorded: aftermath, ended };
       log.error('the state could not be written', { path: config.state.path, reason: state.unrecorded });

@@ -28,11 +28,6 @@ export function spent(): number {
   return elapsed() - ownStart().waited;
 }
 
-/** Whether siblings have kept this process from its turn for so long that there must be many. */
-export function wasHeldBack(): boolean {
-  return ownStart().waited > LATE_MS;
-}
-
 /** Milliseconds: a process that has come no further by then has waited for the processor, and is one of many. */
 export const LATE_MS = 150;
 

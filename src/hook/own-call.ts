@@ -1,7 +1,7 @@
 import { launcherWaits } from '../state/process.ts';
 import { State } from '../state/state.ts';
 import type { Caller } from './caller.ts';
-import { elapsed, isLate, spent, wasHeldBack } from './elapsed.ts';
+import { elapsed, isLate, spent } from './elapsed.ts';
 import { OwnPortalAccess } from './portal-access.ts';
 import { leaveSlot } from './slot.ts';
 
@@ -10,9 +10,8 @@ export const OWN_CALL: Caller = {
   pid: process.ppid,
   // The launcher counts.
   isAgain: Number(process.env['OCAGENT_TRY'] ?? 1) > 1,
-  get reasonForDrain() {
-    if (!launcherWaits()) return 'none';
-    return wasHeldBack() ? 'siblings' : 'work';
+  get canStartDrain() {
+    return launcherWaits();
   },
   elapsed,
   spent,

@@ -8,7 +8,10 @@ import { patienceFor } from './turn.ts';
  * first. It knows no configuration, so how long one may wait is written down for it, for as long as this machine is up.
  */
 
-/** The launcher opens it for a hook that has waited; to close it is to leave the slot. */
+/**
+ * The launcher opens it for a hook that has waited, or for a drain that others wait for; to close it is to leave the slot, or to let them look whether it
+ * takes their calls.
+ */
 const DESCRIPTOR = 9;
 
 let isHeld = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;

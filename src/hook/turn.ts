@@ -1,4 +1,4 @@
-/** Seconds, of which the launcher (bin/ocagent-hook) waits four times as many in all: far less than ocserv waits for a connect. */
+/** Seconds, of which the launcher (bin/ocagent-hook) waits four times as many in all, the first time for a drain: far less than ocserv waits for a connect. */
 const LONGEST = 10;
 const TURNS = 4;
 

@@ -161,7 +161,8 @@ export function placeOf({ configFile, runDir }: Agent): Env {
 
 /** Keeps its drains from taking calls: hooks answer for themselves, and leave questions to whoever leads. */
 export function withoutReception({ runDir }: Agent): void {
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  // And on a busy machine none is started for hooks to wait for.
+  mkdirSync(join(runDir, 'coming'), { recursive: true, mode: 0o700 });
   writeFileSync(join(runDir, 'calls'), '');
 }
 

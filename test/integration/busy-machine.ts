@@ -80,6 +80,6 @@ export function awaited(agent: Agent): number[] {
     ([, inode]) => Number(inode),
   );
   return readdirSync(agent.runDir)
-    .filter((name) => waits.includes(statSync(join(agent.runDir, name)).ino))
+    .filter((name) => name.startsWith('slot-') && waits.includes(statSync(join(agent.runDir, name)).ino))
     .map((name) => Number(name.slice('slot-'.length)));
 }

@@ -8,8 +8,6 @@ import { ALONE, attended, sign, withoutNode } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
 import { MOUNTS } from './mounts.ts';
 
-const OFF = '[events]\nenabled = false';
-
 /** A connect that its siblings keep from its turn, and what happens meanwhile. */
 async function heldBack(
   agent: Agent,
@@ -26,29 +24,11 @@ async function heldBack(
   return ended;
 }
 
-/** More than a hook that had its turn at once can have waited for it (src/hook/elapsed.ts). */
-const forLong = () => new Promise((resolve) => setTimeout(resolve, 300));
-
 describe('on a busy machine', MOUNTS, () => {
   const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: true } } });
   const [config, portal] = PATIENT;
 
-  test('a hook starts a drain for its siblings, also where there is nothing to deliver', async () => {
-    await using agent = await fixture.install(`${config}\n${OFF}`, portal);
-    using machine = await ownMachine(agent);
-    await agent.connect('alice', { ID: '1' });
-    assert.equal(agent.drain, null);
-    assert.equal((await heldBack(agent, machine, 'alice', [LAUNCHER], forLong)).code, 0);
-    await until(() => existsSync(sign(agent)), 'a drain takes calls');
-    const run = await agent.hook({ ...CONNECT, USERNAME: 'bob', ID: '3' }, [
-      ...machine.on(1),
-      ...withoutNode(agent),
-    ]);
-    assert.deepEqual([run.code, run.decision?.['source']], [0, 'portal'], run.stderr);
-    await until(() => agent.drain === null, 'it goes by itself');
-  });
-
-  test('and also while the portal is away: it stays as long as calls come', async () => {
+  test('a drain is started also while the portal is away, and stays as long as calls come', async () => {
     await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
     using machine = await ownMachine(agent);
     await agent.connect('alice', { ID: '1' });
@@ -56,7 +36,10 @@ describe('on a busy machine', MOUNTS, () => {
     await until(() => agent.drain === null, 'and gone');
     await agent.command('breaker', 'trip');
     await fixture.portal.stop();
-    assert.equal((await heldBack(agent, machine, 'alice', [LAUNCHER], forLong)).code, 0);
+    assert.equal(
+      (await agent.hook({ ...CONNECT, USERNAME: 'alice', ID: '2' }, [...machine.on(BUSY), LAUNCHER])).code,
+      0,
+    );
     await until(() => existsSync(sign(agent)), 'a drain takes calls');
     const command = [...machine.on(1), ...withoutNode(agent)];
     const { ino } = statSync(sign(agent));

@@ -131,16 +131,16 @@ describe('on a busy machine', () => {
     patience(agent, '1');
     const then = uptime();
     assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [launcher])).code, 0);
-    assertToldSince(then + 3.9, '');
+    assertToldSince(then + 2.9, '');
   });
 
   test('the deadline of a hook counts from its turn: it asks the portal although it has passed since it was called', async () => {
     await using agent = await fixture.install('[hook]\ndeadline = "3500ms"', 'timeout = "3s"');
     using taken = await takeAll(agent);
-    patience(agent, '1');
+    patience(agent, '2');
     const run = await agent.connect('alice');
     assert.equal(run.decision?.['source'], 'portal', run.stderr);
-    assert.ok(Number(run.decision['duration_ms']) >= 3_900, 'what ocserv has waited is what is logged');
+    assert.ok(Number(run.decision['duration_ms']) >= 5_900, 'what ocserv has waited is what is logged');
     taken.leaveAll();
   });
 
@@ -154,7 +154,7 @@ describe('on a busy machine', () => {
     taken.leave((slot + 1) % SLOTS);
     const run = await ended;
     assert.equal(run.code, 0, run.stderr);
-    assert.ok(Number(run.decision?.['duration_ms']) < 3_900, 'it has not waited for all four');
+    assert.ok(Number(run.decision?.['duration_ms']) < 2_900, 'it has not waited for all three');
   });
 
   test('a hook does not wait for ever: who has the slot may have stopped', async () => {
@@ -164,7 +164,7 @@ describe('on a busy machine', () => {
     const run = await agent.connect('alice');
     assert.equal(run.code, 0, run.stderr);
     assert.equal(run.decision?.['source'], 'portal');
-    assert.ok(Number(run.decision['duration_ms']) >= 3_900, 'it has tried four');
+    assert.ok(Number(run.decision['duration_ms']) >= 2_900, 'it has tried three');
     assert.equal(
       readFileSync(join(agent.runDir, 'patience'), 'utf8'),
       '10\n',

@@ -1,9 +1,12 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Agent, LAUNCHER } from './agent.ts';
 
-/** The launcher over a stand-in for Node: what the shell does with its child is what is tried. */
-export function over(agent: Agent, script: string): string {
+/**
+ * The launcher over a stand-in for Node: what the shell does with its child is what is tried.
+ * @param asDrain what it does as the drain that hooks on a busy machine wait for.
+ */
+export function over(agent: Agent, script: string, asDrain = 'exit 0'): string {
   const home = join(agent.folder, 'home');
   for (const folder of ['bin', 'dist', 'node_modules/.bin'])
     mkdirSync(join(home, folder), { recursive: true });
@@ -12,8 +15,10 @@ export function over(agent: Agent, script: string): string {
   const boot = join(home, 'dist', 'boot.cjs');
   if (!existsSync(boot)) symlinkSync(join(LAUNCHER, '..', '..', 'dist', 'boot.cjs'), boot);
   const node = join(home, 'node_modules/.bin/node');
-  writeFileSync(node, `#!/bin/sh\n${script}\n`);
-  chmodSync(node, 0o755);
+  const first = `case "$OCAGENT_SLOT $*" in '9 '*' drain') ${asDrain} ;; esac`;
+  // An earlier one may just be starting.
+  writeFileSync(`${node}.new`, `#!/bin/sh\n${first}\n${script}\n`, { mode: 0o755 });
+  renameSync(`${node}.new`, node);
   return join(home, 'bin', 'ocagent-hook');
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { isBreakerOpen, type ReasonForDrain, sendForDrain } from '../../src/events/send-for-drain.ts';
+import { isBreakerOpen, sendForDrain } from '../../src/events/send-for-drain.ts';
 import { OWN_CALL } from '../../src/hook/own-call.ts';
 import { type BreakerState, INITIAL, trip } from '../../src/resilience/circuit-breaker.ts';
 import { loadBreaker, saveBreaker } from '../../src/state/breaker.ts';
@@ -105,9 +105,9 @@ describe('a hook that has left something for a drain', () => {
   });
 
   const send =
-    (urgent = false, reason: ReasonForDrain = 'work', work = true) =>
+    (urgent = false, { canStart = true, work = true } = {}) =>
     (tx: Transaction) =>
-      sendForDrain(tx, CONFIG, reason, { work, urgent });
+      sendForDrain(tx, CONFIG, canStart, { work, urgent });
 
   test('sends for one, and of its siblings no other does', async (t) => {
     const on = await ledger(t);
@@ -126,26 +126,16 @@ describe('a hook that has left something for a drain', () => {
 
   test('sends for none where nobody could start one, or there is nothing for it', async (t) => {
     const on = await ledger(t);
-    assert.equal(on(at(0), send(true, 'none')), false);
-    assert.equal(on(at(0), send(false, 'work', false)), false);
+    assert.equal(on(at(0), send(true, { canStart: false })), false);
+    assert.equal(on(at(0), send(false, { work: false })), false);
     assert.equal(on(at(0), isDrainOnItsWay), false);
-  });
-
-  test('sends for one in a storm whatever it has left, and though the portal is away: it takes the calls of siblings', async (t) => {
-    const on = await ledger(t);
-    on(at(0), (tx) => foundAway(tx, 1_000));
-    on(at(0), (tx) => saveBreaker(tx, loadBreaker(tx), trip(loadBreaker(tx), tx.now)));
-    assert.equal(on(at(1), send()), false);
-    assert.equal(on(at(1), send(false, 'siblings', false), false), false, 'the state can only be read');
-    assert.equal(on(at(1), send(false, 'siblings', false)), true);
-    assert.equal(on(at(1), send(false, 'siblings', false)), false);
   });
 
   test('sends for none where no launcher waits that could start one', () => {
     for (const value of [undefined, '', '0', 'true', '1', String(process.pid)]) {
       if (value === undefined) delete process.env['OCAGENT_LAUNCHER'];
       else process.env['OCAGENT_LAUNCHER'] = value;
-      assert.equal(OWN_CALL.reasonForDrain, 'none', String(value));
+      assert.equal(OWN_CALL.canStartDrain, false, String(value));
     }
   });
 
@@ -170,7 +160,7 @@ describe('a hook that has left something for a drain', () => {
     const now = (milliseconds: number): [boolean, boolean, BreakerState] =>
       on(at(milliseconds), (tx) => [
         isBreakerOpen(tx, CONFIG),
-        sendForDrain(tx, CONFIG, 'work', { work: true, urgent: false }),
+        sendForDrain(tx, CONFIG, true, { work: true, urgent: false }),
         loadBreaker(tx),
       ]);
     assert.deepEqual(now(TIMEOUT - 1), [true, false, open]);
@@ -182,8 +172,8 @@ describe('a hook that has left something for a drain', () => {
     on(at(0), (tx) => {
       foundAway(tx, 1_000);
       saveBreaker(tx, INITIAL, trip(INITIAL, tx.now));
-      assert.equal(sendForDrain(tx, CONFIG, 'work', { work: true, urgent: false }), false);
-      assert.equal(sendForDrain(tx, CONFIG, 'work', { work: true, urgent: true }), true);
+      assert.equal(sendForDrain(tx, CONFIG, true, { work: true, urgent: false }), false);
+      assert.equal(sendForDrain(tx, CONFIG, true, { work: true, urgent: true }), true);
     });
   });
 

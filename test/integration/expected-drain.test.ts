@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import Database from 'better-sqlite3';
+import { type Agent, CONNECT, LAUNCHER } from './agent.ts';
+import { BUSY, ownMachine, patience, whereRunnable } from './busy-machine.ts';
+import { withPortal } from './fixture.ts';
+import { ALONE, sign } from './handed-over.ts';
+import { PATIENT, until } from './leader.ts';
+import { MOUNTS } from './mounts.ts';
+import { over } from './stand-in.ts';
+
+/** Whoever has its lock is a drain that is about to come; in it is when one was started last. */
+const coming = (agent: Agent): string => join(agent.runDir, 'coming');
+
+const isFree = (agent: Agent): boolean =>
+  spawnSync('flock', ['--nonblock', coming(agent), 'true']).status === 0;
+
+/** How many wait for it (proc(5), locks). */
+function waiting(agent: Agent): number {
+  const inode = existsSync(coming(agent)) ? statSync(coming(agent)).ino : 0;
+  return [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].filter(
+    ([, waited]) => Number(waited) === inode,
+  ).length;
+}
+
+const uptime = (): number => Math.floor(Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]));
+
+/** A drain that never comes, and says who it is. */
+class NeverComes implements Disposable {
+  readonly script: string;
+  readonly #said: string;
+
+  constructor(agent: Agent) {
+    this.#said = join(agent.folder, 'drains');
+    writeFileSync(this.#said, '');
+    this.script = `echo $$ >>${this.#said}; exec sleep 1000`;
+  }
+
+  get pids(): number[] {
+    return readFileSync(this.#said, 'latin1').split('\n').filter(Boolean).map(Number);
+  }
+
+  end(): void {
+    for (const pid of this.pids) process.kill(pid, 'SIGKILL');
+    writeFileSync(this.#said, '');
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
+  }
+}
+
+describe('a drain that is started before many hooks', MOUNTS, () => {
+  const fixture = withPortal({ users: { alice: { allowed: true }, bob: { allowed: true } } });
+  // One that takes calls, also where there is nothing to deliver.
+  const install = () => fixture.install(`${PATIENT[0]}\n[events]\nenabled = false`, PATIENT[1]);
+  const connect = (agent: Agent, launcher: string, USERNAME = 'alice', ID = '1') =>
+    agent.start({ ...CONNECT, USERNAME, ID }, [...whereRunnable(agent, BUSY), launcher]);
+
+  test('is started by the first of them, and waited for by the others', async () => {
+    await using agent = await install();
+    using machine = await ownMachine(agent);
+    const gate = join(agent.folder, 'gate');
+    execFileSync('mkfifo', [gate]);
+    const launcher = over(agent, `exit ${ALONE}`, `read -r _ <${gate}; exec ${process.execPath} "$@"`);
+    // On this very machine, which may really be busy, one may take longer.
+    const text = readFileSync(launcher, 'utf8');
+    assert.match(text, /^DRAIN_COMES_WITHIN=2$/m);
+    writeFileSync(launcher, text.replace(/^DRAIN_COMES_WITHIN=2$/m, 'DRAIN_COMES_WITHIN=60'));
+    await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...machine.on(1), LAUNCHER]);
+    patience(agent, '60');
+    const command = [...machine.on(BUSY), launcher];
+    const first = await agent.hook({ ...CONNECT, USERNAME: 'alice', ID: '2' }, command);
+    assert.equal(first.code, ALONE, 'it does not wait itself');
+    const others = ['alice', 'bob'].map((USERNAME, i) =>
+      agent.start({ ...CONNECT, USERNAME, ID: `${i + 3}` }, command),
+    );
+    await until(() => waiting(agent) === 2, 'they wait');
+    writeFileSync(gate, '\n');
+    const answered = await Promise.all(others.map(({ ended }) => ended));
+    assert.deepEqual(
+      answered.map(({ code, decision }) => [code, decision?.['username'], decision?.['source']]),
+      [
+        [0, 'alice', 'cache'],
+        [0, 'bob', 'portal'],
+      ],
+    );
+    assert.ok(isFree(agent), 'whoever comes later need not wait');
+    await until(() => agent.drain === null, 'it goes by itself');
+  });
+
+  test('is not waited for by whoever started it, and for ever by nobody', async () => {
+    await using agent = await install();
+    using drain = new NeverComes(agent);
+    const launcher = over(agent, `exit ${ALONE}`, drain.script);
+    patience(agent, '60');
+    assert.equal((await connect(agent, launcher).ended).code, ALONE);
+    await until(() => drain.pids.length === 1, 'one is started');
+    const next = connect(agent, launcher);
+    await until(() => waiting(agent) === 1, 'the next waits for it');
+    assert.equal((await next.ended).code, ALONE);
+    assert.equal(drain.pids.length, 1);
+    patience(agent, '0');
+    assert.equal((await connect(agent, launcher).ended).code, ALONE, 'also one that has no time to wait');
+  });
+
+  test('is not waited for once it is dead', async () => {
+    await using agent = await install();
+    using drain = new NeverComes(agent);
+    const launcher = over(agent, `exit ${ALONE}`, drain.script);
+    const text = readFileSync(launcher, 'utf8');
+    writeFileSync(launcher, text.replace(/^DRAIN_COMES_WITHIN=2$/m, 'DRAIN_COMES_WITHIN=1000'));
+    patience(agent, '99');
+    assert.equal((await connect(agent, launcher).ended).code, ALONE);
+    await until(() => drain.pids.length === 1, 'one is started');
+    const next = connect(agent, launcher);
+    await until(() => waiting(agent) === 1, 'the next waits for it');
+    const began = performance.now();
+    drain.end();
+    assert.equal((await next.ended).code, ALONE);
+    assert.ok(performance.now() - began < 90_000, 'by the lock, not by the time');
+  });
+
+  test('is started once in five seconds at most, whatever became of it', async () => {
+    await using agent = await install();
+    const started = join(agent.folder, 'started');
+    const launcher = over(agent, `exit ${ALONE}`, `echo >>${started}; exit 1`);
+    patience(agent, '60');
+    const drains = () => readFileSync(started, 'latin1').length;
+    const after = async (written: string): Promise<number> => {
+      writeFileSync(coming(agent), written);
+      const before = existsSync(started) ? drains() : 0;
+      assert.equal((await connect(agent, launcher).ended).code, ALONE);
+      // What was started has the lock before its launcher goes on.
+      await until(() => isFree(agent), 'it has ended');
+      return drains() - before;
+    };
+    assert.equal(await after(''), 1, 'the first since the machine was started');
+    assert.equal(await after(`${uptime()}\n`), 0, 'just now');
+    assert.equal(await after(`${uptime() - 6}\n`), 1, 'longer ago');
+    assert.equal(await after(`${uptime() + 1_000}\n`), 1, 'before the machine was started anew');
+    assert.equal(await after('soon\n'), 1, 'nobody knows when');
+    assert.match(readFileSync(coming(agent), 'latin1'), /^\d+\n$/);
+  });
+
+  test('is not started where nobody else would come: on a machine that is not busy', async () => {
+    await using agent = await install();
+    const launcher = over(agent, `exit ${ALONE}`);
+    patience(agent, '60');
+    const command = [...whereRunnable(agent, BUSY - 1), launcher];
+    assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'alice' }, command)).code, ALONE);
+    assert.equal(existsSync(coming(agent)), false);
+  });
+
+  test('keeps nobody waiting for what it waits for itself', async () => {
+    await using agent = await install();
+    await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...whereRunnable(agent, 1), LAUNCHER]);
+    const db = new Database(agent.state);
+    db.exec('BEGIN IMMEDIATE');
+    try {
+      const launcher = over(agent, `exit ${ALONE}`, `exec ${process.execPath} "$@"`);
+      patience(agent, '60');
+      assert.equal((await connect(agent, launcher, 'alice', '2').ended).code, ALONE);
+      assert.equal(isFree(agent), false, 'it is on its way');
+      await until(() => isFree(agent), 'it has given up what they wait for');
+      assert.equal(existsSync(sign(agent)), false);
+    } finally {
+      db.exec('ROLLBACK');
+      db.close();
+    }
+    await until(() => existsSync(sign(agent)), 'it comes all the same');
+    await until(() => agent.drain === null, 'and goes');
+  });
+
+  test('is not waited for by a connect that is told to end: it is refused', async () => {
+    await using agent = await install();
+    using drain = new NeverComes(agent);
+    const launcher = over(agent, `exit ${ALONE}`, drain.script);
+    patience(agent, '60');
+    assert.equal((await connect(agent, launcher).ended).code, ALONE);
+    await until(() => drain.pids.length === 1, 'one is started');
+    const { child, ended } = connect(agent, launcher);
+    await until(() => waiting(agent) === 1, 'the next waits for it');
+    child.kill('SIGTERM');
+    assert.equal((await ended).code, 5);
+  });
+
+  test('is what the real program is, too: one that has died is followed by another', async () => {
+    await using agent = await install();
+    using machine = await ownMachine(agent);
+    await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...machine.on(1), LAUNCHER]);
+    patience(agent, '60');
+    const command = [...machine.on(BUSY), LAUNCHER];
+    const attendant = () =>
+      existsSync(sign(agent)) ? readFileSync(sign(agent), 'latin1').split(' ')[0] : '';
+    for (const ID of ['2', '3']) {
+      const before = attendant();
+      assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'alice', ID }, command)).code, 0);
+      await until(() => attendant() !== before, 'a drain takes calls');
+      process.kill(Number(attendant()), 'SIGKILL');
+      writeFileSync(coming(agent), '');
+    }
+  });
+});
