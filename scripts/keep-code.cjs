@@ -10,32 +10,32 @@ const vm = require('node:vm');
 const scripts = [];
 
 /**
- * V8 puts the flags of the moment into a cache and rejects it under others, and a run that asks the portal takes the launcher's flags back
- * before that (src/portal/load.ts): each chunk is kept under those that it was loaded under.
+ * V8 puts the flags of the moment into a cache and rejects it under others, and a run that asks the portal, or is a drain, sets some on its way
+ * (src/portal/load.ts, src/drain/compiling.ts): each chunk is kept under those that it was loaded under.
  */
-const takenBack = [];
+const set = [];
 const { setFlagsFromString } = v8;
 v8.setFlagsFromString = (flag) => {
   setFlagsFromString(flag);
-  takenBack.push(flag);
+  set.push(flag);
 };
 
 vm.Script = class extends vm.Script {
   constructor(source, options) {
     super(source, options);
-    scripts.push({ script: this, filename: options.filename, late: takenBack.length > 0 });
+    scripts.push({ script: this, filename: options.filename, after: set.length });
   }
 };
 
-function keep(late) {
-  for (const { script, filename } of scripts.filter((one) => one.late === late)) {
+function keep(after) {
+  for (const { script, filename } of scripts.filter((one) => one.after === after)) {
     writeFileSync(`${filename}.${process.env.CODE_CACHE_ID}.cache`, script.createCachedData());
   }
 }
 
-/** As the command line gave it, else V8's default, which is the opposite of what was set. */
-function before(flag) {
-  const given = process.execArgv.find((argument) => nameOf(argument) === nameOf(flag));
+/** As it was set before that, or the command line gave it; else V8's default, which is the opposite of what was set. */
+function before(flag, earlier) {
+  const given = [...process.execArgv, ...earlier].findLast((one) => nameOf(one) === nameOf(flag));
   return given ?? (flag.startsWith('--no-') ? flag.replace('--no-', '--') : flag.replace('--', '--no-'));
 }
 
@@ -44,7 +44,9 @@ function nameOf(flag) {
 }
 
 process.on('exit', () => {
-  keep(true);
-  for (const flag of takenBack.toReversed()) setFlagsFromString(before(flag));
-  keep(false);
+  keep(set.length);
+  for (let last = set.length - 1; last >= 0; last--) {
+    setFlagsFromString(before(set[last], set.slice(0, last)));
+    keep(last);
+  }
 });
