@@ -33,6 +33,7 @@ export async function alone<T>(path: string, patience: Patience, work: () => Pro
 }
 
 async function lockExclusively(gate: Database.Database, patience: Patience): Promise<boolean> {
+  const first = milliseconds();
   for (;;) {
     const since = milliseconds();
     try {
@@ -40,7 +41,7 @@ async function lockExclusively(gate: Database.Database, patience: Patience): Pro
       return true;
     } catch (error) {
       if (troubleOf(error) !== 'busy') throw error;
-      if (!(await patience.pause(since))) return false;
+      if (!(await patience.pause(since, first))) return false;
     }
   }
 }

@@ -101,6 +101,7 @@ export class State {
    * @throws {StateUnusable} when it cannot even be read.
    */
   async step<T>(work: (tx: Transaction) => T): Promise<T> {
+    const first = milliseconds();
     for (;;) {
       const since = milliseconds();
       try {
@@ -110,7 +111,7 @@ export class State {
       } catch (error) {
         switch (troubleOf(error)) {
           case 'busy':
-            if (await this.#patience.pause(since)) continue;
+            if (await this.#patience.pause(since, first)) continue;
             return this.#readOnly(work, error);
           case 'unwritable':
             return this.#readOnly(work, error);
@@ -132,13 +133,14 @@ export class State {
    * @throws {StateUnusable}
    */
   async read<T>(work: (tx: Transaction) => T): Promise<T> {
+    const first = milliseconds();
     for (;;) {
       const since = milliseconds();
       try {
         return this.#attempt(BEGIN_READING, work, false);
       } catch (error) {
         if (troubleOf(error) === 'not SQLite') throw error;
-        if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since))) {
+        if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since, first))) {
           throw unusable(this.#options.path, error);
         }
       }
@@ -196,6 +198,7 @@ interface Opened {
 }
 
 async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
+  const first = milliseconds();
   for (let recovered = false; ; ) {
     const since = milliseconds();
     const identity = checkTrust(options.path);
@@ -205,7 +208,7 @@ async function openPatiently(options: StateOptions, patience: Patience): Promise
     } catch (error) {
       if (error instanceof StateUnusable) throw error;
       const trouble = troubleOf(error);
-      if (trouble === 'busy' && (await patience.pause(since))) continue;
+      if (trouble === 'busy' && (await patience.pause(since, first))) continue;
       if (trouble !== 'corrupt' || identity === null || recovered) throw unusable(options.path, error);
       recovered = true;
       await setAsideAndTell(options, identity, patience);
