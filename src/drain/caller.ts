@@ -97,10 +97,11 @@ class SharedPortalAccess implements PortalAccess {
     const { calls, turnstile } = this.#shared;
     const isTrial = Number.isFinite(atMost);
     const since = milliseconds();
-    await turnstile.enter();
+    const hasWaited = await turnstile.enter();
     let answered = false;
     try {
-      if (this.#answer.isTakenBack) throw new TakenBack();
+      // That somebody waits was seen a moment ago, if nothing has kept it since.
+      if (hasWaited ? this.#answer.isTakenBack : this.#answer.isThere) throw new TakenBack();
       if (this.#shared.hasRetired() && !isTrial) throw new Declined();
       const hadConnection = calls.isConnected;
       const left = atMost - (milliseconds() - since);

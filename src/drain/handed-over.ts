@@ -1,7 +1,7 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Start, startedAt, startOf } from '../hook/elapsed.ts';
-import { statOf } from '../state/process.ts';
+import { type Start, startedAt, startIn } from '../hook/elapsed.ts';
+import { type ProcessStat, statOf } from '../state/process.ts';
 import { runsAlike } from './kin.ts';
 
 /** The kernel tells a process' start and the time since its own in hundredths of a second. */
@@ -70,10 +70,10 @@ export function takeCall(folder: string, name: string, own: Identity): Taken {
     const isOurs =
       env !== null && (env['OCAGENT_CONFIG'] ?? '') === own.config && runsAlike(pid, program, own.program);
     // After all that, so that it is not a younger one's.
-    const waits = stillWaits(whose);
+    const caller = lookAt(pid);
     unlinkSync(join(folder, name));
-    if (!waits) return { what: 'left behind', whose };
-    const start = startOf(pid, at);
+    if (!isWaiting(caller, at)) return { what: 'left behind', whose };
+    const start = typeof caller === 'string' ? null : startIn(caller, at);
     if (!isOurs || start === null) return { what: 'another’s', whose };
     const call = { ...whose, start, isAgain: tries !== '1', env: { ...env, OCAGENT_TUNNEL: tunnel } };
     return { what: 'call', call };
@@ -90,13 +90,21 @@ export function whoseIs(name: string): Whose | null {
 
 /** Whether that process is still there: one that has been given its id meanwhile is younger than the call. */
 export function stillWaits({ pid, at }: Whose): boolean {
+  return isWaiting(lookAt(pid), at);
+}
+
+function isWaiting(caller: ProcessStat | 'gone' | 'hidden', at: number): boolean {
+  // That this process cannot look says nothing of that one.
+  if (typeof caller === 'string') return caller === 'hidden';
+  return caller.runs && startedAt(caller) <= at + TICK_SECONDS;
+}
+
+function lookAt(pid: number): ProcessStat | 'gone' | 'hidden' {
   try {
-    const stat = statOf(pid);
-    return stat.runs && startedAt(stat) <= at + TICK_SECONDS;
+    return statOf(pid);
   } catch (error) {
-    // Gone; or this process cannot look, which says nothing of that one.
     const { code } = error as NodeJS.ErrnoException;
-    return code !== 'ENOENT' && code !== 'ESRCH';
+    return code === 'ENOENT' || code === 'ESRCH' ? 'gone' : 'hidden';
   }
 }
 

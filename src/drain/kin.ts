@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { sameFile } from '../state/trust.ts';
+import { type FileIdentity, sameFile } from '../state/trust.ts';
 
 /** What decides which file a path leads to, and which network an address is on. Another ocserv, in a namespace of its own, may share only the run folder. */
 const WHERE = ['ns/mnt', 'ns/net', 'root'];
@@ -9,16 +9,26 @@ const WHERE = ['ns/mnt', 'ns/net', 'root'];
  * upgrade by a symbolic link it would not.
  * @param program what the launcher would run, as it says it: from where it is, or whole.
  */
-export function runsAlike(pid: number, program: string, own: string): boolean {
-  const isSame = (a: string, b: string): boolean => sameFile(statSync(a), statSync(b));
+export function runsAlike(pid: number, program: string, ownProgram: string): boolean {
   try {
-    return (
-      WHERE.every((part) => isSame(`/proc/${pid}/${part}`, `/proc/self/${part}`)) &&
-      // Not by a function that takes ".." away: it leads out of another folder than the text says.
-      isSame(program.startsWith('/') ? program : `/proc/${pid}/cwd/${program}`, own)
-    );
+    // This process stays where it is.
+    own ??= whereIs('self');
+    const theirs = whereIs(pid);
+    // Not by a function that takes ".." away: it leads out of another folder than the text says.
+    const file = program.startsWith('/') ? program : `/proc/${pid}/cwd/${program}`;
+    return own.every((place, i) => isSame(place, theirs[i])) && isSame(statSync(ownProgram), statSync(file));
   } catch {
     // Gone, or hidden.
     return false;
   }
+}
+
+let own: readonly FileIdentity[] | undefined;
+
+function whereIs(pid: number | 'self'): FileIdentity[] {
+  return WHERE.map((part) => statSync(`/proc/${pid}/${part}`));
+}
+
+function isSame(a: FileIdentity, b: FileIdentity | undefined): boolean {
+  return b !== undefined && sameFile(a, b);
 }

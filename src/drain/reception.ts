@@ -277,7 +277,8 @@ class Reception {
   /** @throws {TakenBack} */
   async #answer(call: HandedOver | Whose, answer: Answer): Promise<void> {
     const { config, log } = this.#means;
-    if (answer.isTakenBack) return;
+    // That its launcher waits was seen when it was taken.
+    if (answer.isThere) return;
     this.#retireIfStale('start' in call ? call.start.at : milliseconds());
     const status =
       this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);

@@ -6,10 +6,12 @@ export class Turnstile {
   #inside = 0;
   readonly #waiting: (() => void)[] = [];
 
-  /** Resolves when there is room: first come, first served. Whoever has entered leaves. */
-  async enter(): Promise<void> {
-    if (this.#inside < this.#width) this.#inside += 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** Resolves when there is room: first come, first served. Whoever has entered leaves. @returns whether it had to be waited for. */
+  async enter(): Promise<boolean> {
+    const isFull = this.#inside >= this.#width;
+    if (isFull) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#inside += 1;
+    return isFull;
   }
 
   /** @param wasAnswered whether the portal has answered. */

@@ -66,8 +66,17 @@ function seconds(name: string): number {
  */
 export function startOf(pid: number, turn: number, elsewhere = 0): Start | null {
   try {
+    return startIn(statOf(pid), turn, elsewhere);
+  } catch {
+    return null;
+  }
+}
+
+/** The same, of a process that was just looked at. */
+export function startIn(stat: ProcessStat, turn: number, elsewhere = 0): Start | null {
+  try {
     const now = milliseconds();
-    const started = startedAt(statOf(pid));
+    const started = startedAt(stat);
     const uptime = uptimeSeconds();
     if (!(started <= uptime)) return null;
     const waited = Number.isNaN(turn) ? 0 : Math.max(0, Math.min(turn, uptime) - started - elsewhere) * 1_000;

@@ -44,9 +44,10 @@ export async function checkPolicy(
       { retries: 1 },
     ),
   );
-  const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
+  watch.end();
   if ('response' in attempt) return { answer: fromResponse(attempt.response), call };
   if (attempt.code === Status.INVALID_ARGUMENT) return { answer: refusal(attempt.details), call };
+  const starved = watch.wasStarved() || budget < nominal * FULL_ENOUGH;
   const failure = await diagnose(attempt, config);
   return { failure: starved && attempt.code === Status.DEADLINE_EXCEEDED ? excuse(failure) : failure, call };
 }

@@ -22,9 +22,12 @@ export class StarvationWatch {
     }, TICK_MS).unref();
   }
 
-  /** Ends the watch. True when waiting for a CPU plus the event loop's lag took over a third of the time. */
-  wasStarved(): boolean {
+  end(): void {
     clearInterval(this.#timer);
+  }
+
+  /** True when waiting for a CPU plus the event loop's lag took over a third of the time. To be asked as soon as it has ended. */
+  wasStarved(): boolean {
     const waited = runQueueWait() - this.#waitedBefore;
     return starved(waited + this.#lag, milliseconds() - this.#since);
   }
