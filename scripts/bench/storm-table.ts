@@ -34,7 +34,7 @@ export function stormTable(storms: Storms, remarks: readonly string[]): Table {
       hookLine('500 cached connects', storms.empty500, storms.cached500),
     ],
     notes: [
-      `Medians of ${storms.empty.length} rounds, with events off and of other programs of one; from slowest on the worst or the sum of all rounds.`,
+      `Medians of ${storms.empty.length} rounds, of 500 of ${storms.empty500.length}, with events off and of other programs of one; from slowest on the worst or the sum of all rounds.`,
       'MiB: the highest sum of the anonymous memory of all their processes, drains too, beyond that of as many empty scripts. machine: what the whole machine had less available, likewise.',
       "else: the share of the processors that went to anything else, as the portal, a drain, and whoever else works on this machine: where it is large, a machine of one's own has fewer deadlines.",
       'slowest: from the start of a process to its decision. wrong: another answer than that of the portal, otherwise: from another source than the row says.',

@@ -16,7 +16,6 @@ import { StateUnusable } from '../state/unusable.ts';
 import { exportAlong } from '../telemetry/along.ts';
 import { basis } from './basis.ts';
 import { ClosingLogs } from './closing-logs.ts';
-import { compileLittleAtFirst } from './compiling.ts';
 import { receiveAlong } from './reception.ts';
 import { takeDownSign } from './sign.ts';
 
@@ -95,7 +94,6 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
       takesCalls = false;
       standBack();
     };
-    compileLittleAtFirst();
     const means = {
       config,
       log,

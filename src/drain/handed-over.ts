@@ -1,11 +1,14 @@
-import { readFileSync, unlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Start, startedAt, startIn } from '../hook/elapsed.ts';
+import { type Start, startedAt, startIn, uptimeSeconds } from '../hook/elapsed.ts';
 import { type ProcessStat, statOf } from '../state/process.ts';
 import { runsAlike } from './kin.ts';
 
 /** The kernel tells a process' start and the time since its own in hundredths of a second. */
 const TICK_SECONDS = 0.01;
+
+/** Seconds. No call takes as long: whatever is older was left behind by processes that were killed. */
+const LEFTOVER_S = 10 * 60;
 
 /** The drain that takes calls. */
 export interface Identity {
@@ -79,6 +82,15 @@ export function takeCall(folder: string, name: string, own: Identity): Taken {
     return { what: 'call', call };
   } catch {
     return NOTHING;
+  }
+}
+
+/** Removes files of calls that are over. Those that may still be in hand stay: of two drains neither takes away what the other goes by. */
+export function clearLeftovers(folder: string): void {
+  const uptime = uptimeSeconds();
+  for (const name of readdirSync(folder)) {
+    const whose = whoseIs(name);
+    if (whose === null || uptime - whose.at > LEFTOVER_S) rmSync(join(folder, name), { force: true });
   }
 }
 

@@ -1,8 +1,8 @@
-import { readdirSync, rmSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { configFile } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { startOf, uptimeSeconds } from '../hook/elapsed.ts';
+import { startOf } from '../hook/elapsed.ts';
 import { leave } from '../hook/leave.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
@@ -15,7 +15,15 @@ import { Answer, TakenBack } from './answer.ts';
 import { program } from './basis.ts';
 import type { Shared } from './caller.ts';
 import type { ClosingLogs } from './closing-logs.ts';
-import { type HandedOver, type Identity, type Taken, takeCall, type Whose, whoseIs } from './handed-over.ts';
+import { compileLittleInStorms } from './compiling.ts';
+import {
+  clearLeftovers,
+  type HandedOver,
+  type Identity,
+  type Taken,
+  takeCall,
+  type Whose,
+} from './handed-over.ts';
 import { runsAlike } from './kin.ts';
 import { FLUSH_MS, serveCall } from './serve-call.ts';
 import { born, dropName, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
@@ -26,8 +34,6 @@ const SIGNAL = 'SIGURG';
 /** A signal can be lost. */
 const LOOK_MS = 100;
 const CLEAR_MS = 1_000;
-/** Seconds. No call takes as long: whatever is older was left behind by processes that were killed. */
-const LEFTOVER_S = 10 * 60;
 /** Milliseconds without a call after which it closes, if the work is done. */
 const LINGER_MS = 2_000;
 /** After this it stays no longer than the work does: the next one reads everything anew. */
@@ -251,6 +257,7 @@ class Reception {
   }
 
   async #receive(call: HandedOver | Whose): Promise<void> {
+    compileLittleInStorms();
     if (this.#inHand === 0) this.#calmDown = hurry();
     this.#inHand += 1;
     const onlyOnce = 'env' in call && call.env['REASON'] !== 'connect';
@@ -296,14 +303,5 @@ class Reception {
 
   #clearAway(): void {
     this.#given = this.#given.filter((answer) => !answer.clearAway());
-  }
-}
-
-/** Those of calls that may still be in hand stay: of two drains neither takes away what the other goes by. */
-function clearLeftovers(folder: string): void {
-  const uptime = uptimeSeconds();
-  for (const name of readdirSync(folder)) {
-    const whose = whoseIs(name);
-    if (whose === null || uptime - whose.at > LEFTOVER_S) rmSync(join(folder, name), { force: true });
   }
 }
