@@ -10,8 +10,8 @@ import { milliseconds } from './clock.ts';
  */
 export const SLICE_MS = 3;
 
-/** For so long a wait is only for others that have the lock for milliseconds. */
-const SOON_MS = 30;
+/** Tries without a pause between them: 30 ms, in which whoever has the lock for milliseconds gives it back. */
+const AT_ONCE = 10;
 
 export class Patience {
   #left: number;
@@ -22,14 +22,13 @@ export class Patience {
   }
 
   /**
-   * After a failed try: waits a moment, if it has lasted. Both in milliseconds(): the try began at `since`, and the first of them
-   * at `first`. False when the budget is used up.
+   * After a failed try that began at `since` (milliseconds()), the how many-th in a row: waits a moment, if there were some. False when the budget is
+   * used up.
    */
-  async pause(since: number, first: number): Promise<boolean> {
-    const now = milliseconds();
-    this.#left -= now - since;
+  async pause(since: number, tries: number): Promise<boolean> {
+    this.#left -= milliseconds() - since;
     if (this.#left <= 0) return false;
-    if (now - first < SOON_MS) return true;
+    if (tries < AT_ONCE) return true;
     // Siblings that collided once must not meet again at the same moment.
     const wait = Math.min(this.#left, 2 + Math.random() * 18);
     await sleep(wait);

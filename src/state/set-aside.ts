@@ -33,15 +33,14 @@ export async function alone<T>(path: string, patience: Patience, work: () => Pro
 }
 
 async function lockExclusively(gate: Database.Database, patience: Patience): Promise<boolean> {
-  const first = milliseconds();
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     const since = milliseconds();
     try {
       gate.exec('BEGIN EXCLUSIVE');
       return true;
     } catch (error) {
       if (troubleOf(error) !== 'busy') throw error;
-      if (!(await patience.pause(since, first))) return false;
+      if (!(await patience.pause(since, tries))) return false;
     }
   }
 }

@@ -101,8 +101,7 @@ export class State {
    * @throws {StateUnusable} when it cannot even be read.
    */
   async step<T>(work: (tx: Transaction) => T): Promise<T> {
-    const first = milliseconds();
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const since = milliseconds();
       try {
         const result = this.#attempt('BEGIN IMMEDIATE', work, true);
@@ -111,7 +110,7 @@ export class State {
       } catch (error) {
         switch (troubleOf(error)) {
           case 'busy':
-            if (await this.#patience.pause(since, first)) continue;
+            if (await this.#patience.pause(since, tries)) continue;
             return this.#readOnly(work, error);
           case 'unwritable':
             return this.#readOnly(work, error);
@@ -133,14 +132,13 @@ export class State {
    * @throws {StateUnusable}
    */
   async read<T>(work: (tx: Transaction) => T): Promise<T> {
-    const first = milliseconds();
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const since = milliseconds();
       try {
         return this.#attempt(BEGIN_READING, work, false);
       } catch (error) {
         if (troubleOf(error) === 'not SQLite') throw error;
-        if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since, first))) {
+        if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since, tries))) {
           throw unusable(this.#options.path, error);
         }
       }
@@ -198,8 +196,7 @@ interface Opened {
 }
 
 async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
-  const first = milliseconds();
-  for (let recovered = false; ; ) {
+  for (let recovered = false, tries = 1; ; tries++) {
     const since = milliseconds();
     const identity = checkTrust(options.path);
     try {
@@ -208,7 +205,7 @@ async function openPatiently(options: StateOptions, patience: Patience): Promise
     } catch (error) {
       if (error instanceof StateUnusable) throw error;
       const trouble = troubleOf(error);
-      if (trouble === 'busy' && (await patience.pause(since, first))) continue;
+      if (trouble === 'busy' && (await patience.pause(since, tries))) continue;
       if (trouble !== 'corrupt' || identity === null || recovered) throw unusable(options.path, error);
       recovered = true;
       await setAsideAndTell(options, identity, patience);

@@ -19,7 +19,7 @@ describe('doctor says of the settings in ocserv.conf', () => {
     ['8', 'broken'],
     ['5', 'broken'],
     ['15', 'warning'],
-    // Enough for a connect, and not for one that waits for its turn: 16 s with a deadline of 8 s.
+    // Enough for a connect, and not for one that waits for its turn: 14 s with a deadline of 8 s.
     ['30', 'warning'],
   ] as const) {
     test(`that its auth-timeout of ${seconds} s is too short for hook.deadline: ${level}`, async () => {
