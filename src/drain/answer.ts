@@ -82,7 +82,7 @@ export class Answer {
     return true;
   }
 
-  /** What stays, as where nothing can be written any more, the next drain takes away (reception.ts, clearLeftovers). */
+  /** What stays, as where nothing can be written any more, the next drain takes away (handed-over.ts, clearLeftovers). */
   #remove(): void {
     try {
       rmSync(this.#file, { force: true });

@@ -100,7 +100,7 @@ class SharedPortalAccess implements PortalAccess {
     const hasWaited = await turnstile.enter();
     let answered = false;
     try {
-      // That somebody waits was seen a moment ago, if nothing has kept it since.
+      // Whether its launcher is still there is seen once more before anything is recorded.
       if (hasWaited ? this.#answer.isTakenBack : this.#answer.isThere) throw new TakenBack();
       if (this.#shared.hasRetired() && !isTrial) throw new Declined();
       const hadConnection = calls.isConnected;

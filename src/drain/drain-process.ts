@@ -83,7 +83,8 @@ function reportFault(error: unknown, log: Log): void {
 /** @throws {StateUnusable} */
 async function work(config: Config, isStale: () => boolean, log: Log, logs: ClosingLogs): Promise<void> {
   const states = new OpenStates();
-  const options = { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES };
+  // On a busy machine it may be there before the first hook of all.
+  const options = { patience: PATIENCE_MS, checkpointPages: CHECKPOINT_PAGES, create: true };
   const open = () => openState(config, log, options, (found) => states.open(found));
   const state = await open();
   const portalFailed = new AbortController();
@@ -113,7 +114,11 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
     // Also when all is delivered: hooks that had started before it took calls leave their questions to whoever leads.
     return leadAlong(attending, config, open, calls, log, portalFailed.signal, () => takesCalls);
   };
-  const delivered = () => deliver(config, state, log, { force: false, linger: LINGER_MS, along });
+  const delivered = async (): Promise<void> => {
+    await deliver(config, state, log, { force: false, linger: LINGER_MS, along });
+    // Where another one does it already.
+    leaveSlot();
+  };
   await exportAlong(delivered, config, state, log);
 }
 

@@ -4,6 +4,7 @@ import { configFile } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { startOf } from '../hook/elapsed.ts';
 import { leave } from '../hook/leave.ts';
+import { expectNoDrain } from '../hook/slot.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
@@ -43,7 +44,7 @@ const LAST_LOOK_MS = 250;
 /** As of a process that SIGTERM has ended. */
 const TERMINATED = 143;
 
-/** By so much earlier than it was may the kernel tell that a process was started. */
+/** The kernel tells times in hundredths of a second: a moment may have been so much later. */
 const TICK_MS = 10;
 
 export interface ReceptionMeans {
@@ -73,6 +74,7 @@ export async function receiveAlong<T>(
   const why = reception.open();
   if (why !== null) {
     means.log.debug('no calls are taken over from hooks', { reason: why });
+    expectNoDrain();
     means.onClosed();
     return work(() => false);
   }
@@ -169,7 +171,7 @@ class Reception {
     return isSignUp() && now - this.#lastCall < LINGER_MS && now - this.#opened < RETIRES_AFTER_MS;
   }
 
-  /** As a process that was started then would see it: of a crowd that has waited one look serves all. */
+  /** As a process would see it whose turn came then, when this call was handed over: of a crowd that has waited one look serves all. */
   #retireIfStale(since: number): void {
     if (since + TICK_MS < this.#lookedAt) return;
     this.#lookedAt = milliseconds();
@@ -286,7 +288,7 @@ class Reception {
     const { config, log } = this.#means;
     // That its launcher waits was seen when it was taken.
     if (answer.isThere) return;
-    this.#retireIfStale('start' in call ? call.start.at : milliseconds());
+    this.#retireIfStale('start' in call ? call.start.at + call.start.waited : milliseconds());
     const status =
       this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);
     if (status === null) return answer.decline();

@@ -1,6 +1,7 @@
-import { closeSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, runFolder, writeWhole } from '../state/run-folder.ts';
+import { uptimeSeconds } from './elapsed.ts';
 import { patienceFor } from './turn.ts';
 
 /**
@@ -24,6 +25,19 @@ export function leaveSlot(): void {
   if (!isHeld) return;
   isHeld = false;
   closeSync(DESCRIPTOR);
+}
+
+/** Seconds for which launchers start no further drain for hooks to come, after one that cannot take their calls. */
+const USELESS_FOR_S = 60;
+
+/** Of a drain that hooks wait for, and that cannot take their calls: nor could the next one. */
+export function expectNoDrain(): void {
+  if (!isHeld) return;
+  try {
+    writeFileSync(runFolder('coming'), `${Math.floor(uptimeSeconds())} ${USELESS_FOR_S}\n`);
+  } catch {
+    // Then one is started again soon.
+  }
 }
 
 /** Has the launchers of the hooks to come know it. Where it cannot be written, hooks start all at once. */

@@ -10,7 +10,7 @@ import { State, type StateOptions } from '../state/state.ts';
 export function openState(
   { state: { path } }: Config,
   log: Log,
-  options: Pick<StateOptions, 'patience' | 'checkpointPages'>,
+  options: Pick<StateOptions, 'patience' | 'checkpointPages'> & { readonly create?: boolean },
   open = State.open,
 ): Promise<State> {
   return open({

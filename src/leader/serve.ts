@@ -31,7 +31,7 @@ const SIGN_MS = SILENT_MS / 4;
 
 export interface ServeMeans {
   readonly config: Config;
-  /** Of this loop alone: what else the process does has a state of its own, and its own patience with it. */
+  /** Of this loop alone, with a patience of its own: what else the process does has another, also where both go over one connection. */
   readonly state: State;
   /** Under which this process leads. */
   readonly term: number;

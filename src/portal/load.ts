@@ -17,6 +17,8 @@ export async function openPortal(config: Config): Promise<PortalCalls> {
   return portalCalls(config);
 }
 
+let isPrepared = false;
+
 /**
  * Node's built-in modules come with a code cache of their own, made under V8's default flags: those of the launcher make V8 reject
  * it, and loading them would take three times as long. They are taken back for as long as these modules are loaded. The program's own
@@ -24,6 +26,8 @@ export async function openPortal(config: Config): Promise<PortalCalls> {
  * @param withNames an address is a name, which has to be resolved.
  */
 function prepareRuntime(withNames: boolean): void {
+  if (isPrepared) return;
+  isPrepared = true;
   // Fetched, not imported: the module is heavy, and a cached connect never comes here.
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   setFlagsFromString('--rehash-snapshot');

@@ -10,8 +10,9 @@ import { milliseconds } from './clock.ts';
  */
 export const SLICE_MS = 3;
 
-/** Tries without a pause between them: 30 ms, in which whoever has the lock for milliseconds gives it back. */
-const AT_ONCE = 10;
+/** For so long it may only be somebody who has the lock for milliseconds; and for so many tries at most, whatever the clock says. */
+const SOON_MS = 30;
+const SOON_TRIES = 10;
 
 export class Patience {
   #left: number;
@@ -21,19 +22,51 @@ export class Patience {
     this.#left = budget;
   }
 
-  /**
-   * After a failed try that began at `since` (milliseconds()), the how many-th in a row: waits a moment, if there were some. False when the budget is
-   * used up.
-   */
-  async pause(since: number, tries: number): Promise<boolean> {
-    this.#left -= milliseconds() - since;
-    if (this.#left <= 0) return false;
-    if (tries < AT_ONCE) return true;
+  /** Before the first try of several. */
+  begin(): Wait {
+    return new Wait(this);
+  }
+
+  /** Milliseconds that are left. */
+  get left(): number {
+    return Math.max(0, this.#left);
+  }
+
+  spend(milliseconds: number): void {
+    this.#left -= milliseconds;
+  }
+}
+
+/** One wait, for as long as there is patience. */
+export class Wait {
+  readonly #patience: Patience;
+  readonly #first = milliseconds();
+  #since = this.#first;
+  #tries = 0;
+
+  constructor(patience: Patience) {
+    this.#patience = patience;
+  }
+
+  /** After a failed try: waits a moment, if they have lasted. False when the patience is at its end. */
+  async pause(): Promise<boolean> {
+    this.#spend(0);
+    this.#tries += 1;
+    if (this.#patience.left === 0) return false;
+    // Many waits in one process spend this time together, and keep the event loop from running no longer than one.
+    if (this.#tries < SOON_TRIES && this.#since - this.#first < SOON_MS) return true;
     // Siblings that collided once must not meet again at the same moment.
-    const wait = Math.min(this.#left, 2 + Math.random() * 18);
+    const wait = Math.min(this.#patience.left, 2 + Math.random() * 18);
     await sleep(wait);
-    this.#left -= wait;
+    this.#spend(wait);
     return true;
+  }
+
+  /** What is over since the last time, on a busy machine more than was asked for. */
+  #spend(atLeast: number): void {
+    const now = milliseconds();
+    this.#patience.spend(Math.max(atLeast, now - this.#since));
+    this.#since = now;
   }
 }
 

@@ -1,6 +1,5 @@
 import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { milliseconds } from './clock.ts';
 import { type Patience, SLICE_MS } from './patience.ts';
 import { type FileIdentity, sameFile } from './trust.ts';
 import { troubleOf } from './unusable.ts';
@@ -33,14 +32,14 @@ export async function alone<T>(path: string, patience: Patience, work: () => Pro
 }
 
 async function lockExclusively(gate: Database.Database, patience: Patience): Promise<boolean> {
-  for (let tries = 1; ; tries++) {
-    const since = milliseconds();
+  const wait = patience.begin();
+  for (;;) {
     try {
       gate.exec('BEGIN EXCLUSIVE');
       return true;
     } catch (error) {
       if (troubleOf(error) !== 'busy') throw error;
-      if (!(await patience.pause(since, tries))) return false;
+      if (!(await wait.pause())) return false;
     }
   }
 }

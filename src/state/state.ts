@@ -86,12 +86,8 @@ export class State {
    */
   sharedFor(options: StateOptions): State | null {
     const found = checkTrust(options.path);
-    const isSame =
-      found !== null && this.#identity !== null && sameFile(found, this.#identity) && this.#epoch === 0;
-    if (!isSame || !isCurrent(this.#db, options.path)) {
-      abandoned.push(this.#db);
-      return null;
-    }
+    const isOurs = found !== null && isSame(found, this.#identity) && this.#epoch === 0;
+    if (!isOurs || this.#db.inTransaction || !isCurrent(this.#db, options.path)) return null;
     return new State(options, new Patience(options.patience), this.#db, this.#identity);
   }
 
@@ -101,8 +97,8 @@ export class State {
    * @throws {StateUnusable} when it cannot even be read.
    */
   async step<T>(work: (tx: Transaction) => T): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      const since = milliseconds();
+    const wait = this.#patience.begin();
+    for (;;) {
       try {
         const result = this.#attempt('BEGIN IMMEDIATE', work, true);
         this.unrecorded = null;
@@ -110,7 +106,7 @@ export class State {
       } catch (error) {
         switch (troubleOf(error)) {
           case 'busy':
-            if (await this.#patience.pause(since, tries)) continue;
+            if (await wait.pause()) continue;
             return this.#readOnly(work, error);
           case 'unwritable':
             return this.#readOnly(work, error);
@@ -132,13 +128,13 @@ export class State {
    * @throws {StateUnusable}
    */
   async read<T>(work: (tx: Transaction) => T): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      const since = milliseconds();
+    const wait = this.#patience.begin();
+    for (;;) {
       try {
         return this.#attempt(BEGIN_READING, work, false);
       } catch (error) {
         if (troubleOf(error) === 'not SQLite') throw error;
-        if (troubleOf(error) !== 'busy' || !(await this.#patience.pause(since, tries))) {
+        if (troubleOf(error) !== 'busy' || !(await wait.pause())) {
           throw unusable(this.#options.path, error);
         }
       }
@@ -157,12 +153,16 @@ export class State {
   }
 
   #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
+    if (writable) this.#leaveToOther();
     // Before it has the lock: getting there takes longer than what is done under it.
     const calmDown = writable && this.#contended ? hurry() : null;
     const since = milliseconds();
     try {
       this.#db.exec(begin);
     } catch (error) {
+      if (writable) vain.set(this.#db, { by: this, at: milliseconds(), error });
+      // Reading begins with two statements, and the first of them holds.
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       calmDown?.();
       throw error;
     } finally {
@@ -181,13 +181,24 @@ export class State {
     }
   }
 
+  /** Of many that wait for the lock in one process one looks, or they would keep the event loop from running. @throws what it has found. */
+  #leaveToOther(): void {
+    const last = vain.get(this.#db);
+    if (last !== undefined && last.by !== this && milliseconds() - last.at < SLICE_MS) throw last.error;
+  }
+
   async #recover(): Promise<void> {
     this.#epoch++;
-    abandoned.push(this.#db);
     if (this.#identity !== null) await setAsideAndTell(this.#options, this.#identity, this.#patience);
     ({ db: this.#db, identity: this.#identity } = await openPatiently(this.#options, this.#patience));
   }
 }
+
+/** By connection: who has last tried to begin with writing, and could not. */
+const vain = new WeakMap<
+  Database.Database,
+  { readonly by: State; readonly at: number; readonly error: unknown }
+>();
 
 interface Opened {
   readonly db: Database.Database;
@@ -196,18 +207,23 @@ interface Opened {
 }
 
 async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
-  for (let recovered = false, tries = 1; ; tries++) {
-    const since = milliseconds();
+  const wait = patience.begin();
+  let opened: Opened | null = null;
+  for (let recovered = false; ; ) {
     const identity = checkTrust(options.path);
     try {
-      const inMemory = identity === null && !options.create;
-      return { db: openDatabase(options, inMemory ? ':memory:' : options.path), identity };
+      // Each would hold its files until this process ends.
+      if (opened === null || !isSame(opened.identity, identity))
+        opened = { db: openDatabase(options, identity), identity };
+      makeCurrent(opened.db, options);
+      return opened;
     } catch (error) {
       if (error instanceof StateUnusable) throw error;
       const trouble = troubleOf(error);
-      if (trouble === 'busy' && (await patience.pause(since, tries))) continue;
+      if (trouble === 'busy' && (await wait.pause())) continue;
       if (trouble !== 'corrupt' || identity === null || recovered) throw unusable(options.path, error);
       recovered = true;
+      opened = null;
       await setAsideAndTell(options, identity, patience);
     }
   }
@@ -229,19 +245,23 @@ async function setAsideAndTell(
   }
 }
 
-/** Handles that must stay open until the process ends: closing them would touch files by a name that others own by then. */
-const abandoned: Database.Database[] = [];
+/** All stay open until the process ends: closing one would touch files by a name that others may own by then. */
+const everOpened: Database.Database[] = [];
 
-function openDatabase({ durable }: StateOptions, path: string): Database.Database {
-  const db = new Database(path, { timeout: SLICE_MS });
-  try {
-    if (!isCurrent(db, path)) migrate(db, path);
-    if (durable) db.pragma('synchronous = FULL');
-    return db;
-  } catch (error) {
-    abandoned.push(db);
-    throw error;
-  }
+function openDatabase({ path, create }: StateOptions, identity: FileIdentity | null): Database.Database {
+  const inMemory = identity === null && !create;
+  const db = new Database(inMemory ? ':memory:' : path, { timeout: SLICE_MS });
+  everOpened.push(db);
+  return db;
+}
+
+function makeCurrent(db: Database.Database, { path, durable }: StateOptions): void {
+  if (!isCurrent(db, path)) migrate(db, path);
+  if (durable) db.pragma('synchronous = FULL');
+}
+
+function isSame(a: FileIdentity | null, b: FileIdentity | null): boolean {
+  return a === null || b === null ? a === b : sameFile(a, b);
 }
 
 function unusable(path: string, error: unknown): StateUnusable {

@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -54,6 +63,8 @@ export class Agent implements AsyncDisposable {
     mkdirSync(join(agent.folder, 'state'), { mode: 0o700 });
     // In a storm a drain takes calls whatever there is to deliver: only those tests mean it that have events.
     if (!options.config?.includes('[events]')) withoutReception(agent);
+    // Also on a machine that is really busy none is started before its hook: only those tests mean it that say so.
+    expectsNoDrain(agent);
     agent.configure(options, options.certificates ?? (await makeCertificates(join(agent.folder, 'certs'))));
     return agent;
   }
@@ -161,9 +172,18 @@ export function placeOf({ configFile, runDir }: Agent): Env {
 
 /** Keeps its drains from taking calls: hooks answer for themselves, and leave questions to whoever leads. */
 export function withoutReception({ runDir }: Agent): void {
-  // And on a busy machine none is started for hooks to wait for.
-  mkdirSync(join(runDir, 'coming'), { recursive: true, mode: 0o700 });
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
   writeFileSync(join(runDir, 'calls'), '');
+}
+
+/** Nobody can have the lock of a drain that is about to come. */
+function expectsNoDrain({ runDir }: Agent): void {
+  mkdirSync(join(runDir, 'coming'), { recursive: true, mode: 0o700 });
+}
+
+/** On a busy machine a drain is started before the first hook. */
+export function expectsDrain({ runDir }: Agent): void {
+  rmdirSync(join(runDir, 'coming'));
 }
 
 export const CONNECT = {

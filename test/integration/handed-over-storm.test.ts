@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { type Agent, CONNECT, LAUNCHER, type Run } from './agent.ts';
+import { type Agent, CONNECT, expectsDrain, LAUNCHER, type Run } from './agent.ts';
 import { awaited, BUSY, type Machine, ownMachine, takeAll } from './busy-machine.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, attended, sign, withoutNode } from './handed-over.ts';
@@ -31,7 +31,8 @@ describe('on a busy machine', MOUNTS, () => {
   test('a drain is started also while the portal is away, and stays as long as calls come', async () => {
     await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
     using machine = await ownMachine(agent);
-    await agent.connect('alice', { ID: '1' });
+    expectsDrain(agent);
+    await agent.hook({ ...CONNECT, USERNAME: 'alice', ID: '1' }, [...machine.on(1), LAUNCHER]);
     await until(() => agent.drain !== null, 'the first drain is there');
     await until(() => agent.drain === null, 'and gone');
     await agent.command('breaker', 'trip');
@@ -60,5 +61,19 @@ describe('on a busy machine', MOUNTS, () => {
     const hasOne = () => attended(agent, [...machine.on(1), LAUNCHER]);
     const run = await heldBack(agent, machine, 'bob', withoutNode(agent), hasOne);
     assert.deepEqual([run.code, run.decision?.['username']], [0, 'bob'], run.stderr);
+  });
+
+  test('a hook that has waited goes by the configuration that is there when its turn has come', async () => {
+    await using agent = await fixture.install(`${config}\n[events]\nenabled = true`, portal);
+    using machine = await ownMachine(agent);
+    const quiet = () => machine.on(1);
+    const change = async () => {
+      await attended(agent, [...quiet(), LAUNCHER]);
+      const bob = { ...CONNECT, USERNAME: 'bob', ID: '3' };
+      assert.equal((await agent.hook(bob, [...quiet(), ...withoutNode(agent)])).code, 0, 'it has looked');
+      writeFileSync(agent.configFile, `${readFileSync(agent.configFile)}\n# changed\n`);
+    };
+    assert.equal((await heldBack(agent, machine, 'alice', withoutNode(agent), change)).code, ALONE);
+    assert.equal(existsSync(sign(agent)), false, 'and none is handed over any more');
   });
 });

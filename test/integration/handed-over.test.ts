@@ -319,8 +319,11 @@ describe('a call, while a drain is there', () => {
       () => utimesSync(fixture.certificates.agentCertificate, new Date(), new Date()),
     ]) {
       await using agent = await install();
+      const command = withoutNode(agent);
+      const before = await agent.hook({ ...CONNECT, USERNAME: 'bob', ID: '4001' }, command);
+      assert.equal(before.code, 0, before.stderr);
       change(agent);
-      const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, withoutNode(agent));
+      const run = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, command);
       assert.equal(run.code, ALONE, run.stderr);
       assert.equal(existsSync(sign(agent)), false, 'and none is handed over any more');
     }

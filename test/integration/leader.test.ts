@@ -36,7 +36,7 @@ describe('many hooks at once', () => {
   ] as const) {
     test(`ask over ${connections} of their own, and each has its own decision (${what})`, async () => {
       await using agent = await fixture.install(PATIENT[0] + config, PATIENT[1]);
-      // Else they would hand their calls over to a drain, if this machine is busy.
+      // Else they would hand their calls over to a drain.
       withoutReception(agent);
       const { portal } = fixture;
       const before = portal.connections.handshakes;

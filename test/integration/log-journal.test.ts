@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { CONNECT, DISCONNECT, LAUNCHER, placeOf } from './agent.ts';
+import { CONNECT, DISCONNECT, LAUNCHER, placeOf, withoutReception } from './agent.ts';
 import { gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
 
@@ -110,6 +110,8 @@ describe('the log in the journal', () => {
 
   test('has it before the lines of a drain, which a hook has started there', async () => {
     await using agent = await fixture.install('[events]\n[log]\nlevel = "debug"');
+    // Each has a stderr of its own here, and a drain knows the journal only by its own.
+    withoutReception(agent);
     await agent.hook({ ...CONNECT, USERNAME: 'alice' }, UNDER_SYSTEMD);
     await agent.hook({ ...DISCONNECT, USERNAME: 'alice', STATS_DURATION: '1' }, UNDER_SYSTEMD);
     await fixture.portal.answered(1, 'ReportDisconnect');

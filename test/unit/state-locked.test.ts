@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { count, total } from '../../src/state/counters.ts';
+import { OpenStates } from '../../src/state/open-states.ts';
 import type { State } from '../../src/state/state.ts';
 import type { Transaction } from '../../src/state/transaction.ts';
 import { StateUnusable } from '../../src/state/unusable.ts';
@@ -109,6 +110,50 @@ describe('a state that another process holds', () => {
     t.after(() => clearInterval(timer));
     await state.step(countOne);
     assert.ok(ticks >= 5, `${ticks} ticks`);
+  });
+
+  test('keeps the event loop from running no longer where many wait for it in one process', async (t) => {
+    const { path } = await locked(t, 0);
+    const states = new OpenStates();
+    const options = {
+      path,
+      patience: 400,
+      durable: false,
+      checkpointPages: 200,
+      create: true,
+      onSetAside: () => {},
+    };
+    const waiting: State[] = [];
+    while (waiting.length < 40) waiting.push(await states.open(options));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    t.after(() => clearInterval(timer));
+    await Promise.all(waiting.map((state) => state.step(countOne)));
+    // Were each to look, one after another, they would leave it two or three.
+    assert.ok(turns >= 10, `${turns} turns`);
+    for (const state of waiting) assert.match(state.unrecorded ?? '', /was locked/);
+  });
+
+  test('and of which a reading finds the index torn leaves nothing begun behind', async (t) => {
+    const { state, other, path } = await locked(t, 100);
+    // As one leaves it that was killed in the middle of writing it: it is mended by whoever has the lock.
+    const index = openSync(`${path}-shm`, 'r+');
+    writeSync(index, Buffer.alloc(48, 7), 0, 48, 0);
+    closeSync(index);
+    await assert.rejects(state.read(countOne), StateUnusable);
+    await other.kill();
+    assert.equal(await state.step(countOne), 2);
+  });
+
+  test('is opened once, however often it is tried', async (t) => {
+    const path = join(scratch(t), 'state.db');
+    closeSync(openSync(path, 'w', 0o600));
+    const other = sibling(t, 'exclusive', path);
+    assert.equal(await other.said(), 'held');
+    const before = readdirSync('/proc/self/fd').length;
+    await assert.rejects(openState(path, { patience: 300 }), StateUnusable);
+    const more = readdirSync('/proc/self/fd').length - before;
+    assert.ok(more <= 3, `${more} more files are open`);
   });
 
   test('before it was first made, for longer than the patience, is not used, with the cure', async (t) => {
