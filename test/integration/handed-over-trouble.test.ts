@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { Agent, CONNECT } from './agent.ts';
 import { openedEarlier } from './breaker.ts';
@@ -16,7 +15,6 @@ describe('a call, where the folder of answers can hold no more', MOUNTS, () => {
 
   test('is recorded and told by a process of its own, and not by the drain that could not have told it', async () => {
     await using agent = await fixture.install(EVENTS);
-    mkdirSync(agent.runDir, { mode: 0o700 });
     await using _folder = mountTmpfs(agent.runDir);
     await attended(agent);
     const release = fixture.portal.hold('CheckPolicy');
@@ -33,7 +31,6 @@ describe('a call, where the folder of answers can hold no more', MOUNTS, () => {
 
   test('is answered by a process of its own when it is read-only, and the drain ends in order', async () => {
     await using agent = await fixture.install(EVENTS);
-    mkdirSync(agent.runDir, { mode: 0o700 });
     const folder = mountTmpfs(agent.runDir);
     await using _folder = folder;
     await attended(agent);

@@ -60,7 +60,9 @@ describe('how long a hook may wait for its slot', () => {
     rmSync(agent.runDir, { recursive: true });
     await agent.disconnect('alice');
     assert.equal(written(agent), '4\n', 'of 8 seconds, the default');
-    assert.deepEqual([statSync(agent.runDir).mode & 0o777, readdirSync(agent.runDir)], [0o700, ['patience']]);
+    // And what the launcher makes, if this machine is really busy.
+    const left = readdirSync(agent.runDir).filter((name) => !/^(slot-\d+|coming)$/.test(name));
+    assert.deepEqual([statSync(agent.runDir).mode & 0o777, left], [0o700, ['patience']]);
     const { ino } = statSync(join(agent.runDir, 'patience'));
     await agent.connect('alice');
     assert.equal(statSync(join(agent.runDir, 'patience')).ino, ino, 'once');
