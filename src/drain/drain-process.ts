@@ -4,7 +4,7 @@ import { type Along, deliver } from '../events/deliver.ts';
 import type { DrainReport } from '../events/drain.ts';
 import { leave } from '../hook/leave.ts';
 import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
-import { leaveSlot } from '../hook/slot.ts';
+import { expectNoDrain, leaveSlot } from '../hook/slot.ts';
 import { leadAlong } from '../leader/along.ts';
 import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
@@ -60,6 +60,7 @@ export async function runDrain(): Promise<void> {
     await work(config, isStale, log, logs);
     code = 0;
   } catch (error) {
+    expectNoDrain();
     if (error instanceof ConfigError) {
       for (const problem of error.problems) log.error('configuration error', { error: problem });
     } else if (error instanceof StateUnusable) {

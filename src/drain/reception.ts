@@ -44,9 +44,6 @@ const LAST_LOOK_MS = 250;
 /** As of a process that SIGTERM has ended. */
 const TERMINATED = 143;
 
-/** The kernel tells times in hundredths of a second: a moment may have been so much later. */
-const TICK_MS = 10;
-
 export interface ReceptionMeans {
   readonly config: Config;
   readonly log: Log;
@@ -99,8 +96,8 @@ class Reception {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #inHand = 0;
   #calmDown = (): void => {};
-  /** Names of calls that wait until those before them are decided. */
-  readonly #arrived = new Set<string>();
+  /** Names of calls that wait until those before them are decided, and when they were found. */
+  readonly #arrived = new Map<string, number>();
   /** Names of calls that are addressed to other drains, and may stay for long. */
   readonly #forOthers = new Set<string>();
   #takesNext = false;
@@ -171,9 +168,9 @@ class Reception {
     return isSignUp() && now - this.#lastCall < LINGER_MS && now - this.#opened < RETIRES_AFTER_MS;
   }
 
-  /** As a process would see it whose turn came then, when this call was handed over: of a crowd that has waited one look serves all. */
+  /** What was changed before that moment is seen: of a crowd that was found together one look serves all. */
   #retireIfStale(since: number): void {
-    if (since + TICK_MS < this.#lookedAt) return;
+    if (since < this.#lookedAt) return;
     this.#lookedAt = milliseconds();
     if (this.#means.isStale()) this.#retire();
   }
@@ -207,7 +204,12 @@ class Reception {
 
   readonly #look = (): void => {
     try {
-      for (const name of readdirSync(this.#calls)) if (!this.#forOthers.has(name)) this.#arrived.add(name);
+      const names = readdirSync(this.#calls);
+      // After it: all of them were handed over before.
+      const now = milliseconds();
+      for (const name of names) {
+        if (!this.#forOthers.has(name) && !this.#arrived.has(name)) this.#arrived.set(name, now);
+      }
     } catch (error) {
       this.#giveUp(error as Error);
     }
@@ -220,23 +222,24 @@ class Reception {
    */
   #takeSoon(): void {
     const identity = this.#identity;
-    const [name] = this.#arrived;
-    if (this.#takesNext || identity === null || name === undefined) return;
+    const [next] = this.#arrived;
+    if (this.#takesNext || identity === null || next === undefined) return;
+    const [name, found] = next;
     this.#takesNext = true;
     setImmediate(() => {
       this.#takesNext = false;
       this.#arrived.delete(name);
-      this.#take(name, takeCall(this.#calls, name, identity));
+      this.#take(name, found, takeCall(this.#calls, name, identity));
       this.#takeSoon();
     });
   }
 
-  #take(name: string, taken: Taken): void {
+  #take(name: string, found: number, taken: Taken): void {
     switch (taken.what) {
       case 'call':
-        return void this.#receive(taken.call);
+        return void this.#receive(taken.call, found);
       case 'another’s':
-        return void this.#receive(taken.whose);
+        return void this.#receive(taken.whose, found);
       case 'for another drain':
         this.#forOthers.add(name);
         break;
@@ -258,14 +261,14 @@ class Reception {
     answer.clearAway();
   }
 
-  async #receive(call: HandedOver | Whose): Promise<void> {
+  async #receive(call: HandedOver | Whose, found: number): Promise<void> {
     compileLittleInStorms();
     if (this.#inHand === 0) this.#calmDown = hurry();
     this.#inHand += 1;
     const onlyOnce = 'env' in call && call.env['REASON'] !== 'connect';
     const answer = new Answer(this.#answers, call, onlyOnce);
     try {
-      await this.#answer(call, answer);
+      await this.#answer(call, answer, found);
     } catch (error) {
       if (!(error instanceof TakenBack)) this.#giveUp(error as Error);
     }
@@ -284,11 +287,11 @@ class Reception {
   }
 
   /** @throws {TakenBack} */
-  async #answer(call: HandedOver | Whose, answer: Answer): Promise<void> {
+  async #answer(call: HandedOver | Whose, answer: Answer, found: number): Promise<void> {
     const { config, log } = this.#means;
     // That its launcher waits was seen when it was taken.
     if (answer.isThere) return;
-    this.#retireIfStale('start' in call ? call.start.at + call.start.waited : milliseconds());
+    this.#retireIfStale(found);
     const status =
       this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);
     if (status === null) return answer.decline();

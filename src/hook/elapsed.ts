@@ -75,10 +75,9 @@ export function startOf(pid: number, turn: number, elsewhere = 0): Start | null 
 /** The same, of a process that was just looked at. */
 export function startIn(stat: ProcessStat, turn: number, elsewhere = 0): Start | null {
   try {
+    const now = milliseconds();
     const started = startedAt(stat);
     const uptime = uptimeSeconds();
-    // After it: what comes between them makes the start later than it was, by which nobody is taken to have come before a change.
-    const now = milliseconds();
     if (!(started <= uptime)) return null;
     const waited = Number.isNaN(turn) ? 0 : Math.max(0, Math.min(turn, uptime) - started - elsewhere) * 1_000;
     return { at: now - (uptime - started) * 1_000, waited };

@@ -15,7 +15,8 @@ import { patienceFor } from './turn.ts';
  */
 const DESCRIPTOR = 9;
 
-let isHeld = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;
+const wasGiven = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;
+let isHeld = wasGiven;
 
 /**
  * Lets the next hook start: this one is about to wait for something other than the processor, or has done its work. Only the first
@@ -32,7 +33,7 @@ const USELESS_FOR_S = 60;
 
 /** Of a drain that hooks wait for, and that cannot take their calls: nor could the next one. */
 export function expectNoDrain(): void {
-  if (!isHeld) return;
+  if (!wasGiven) return;
   try {
     writeFileSync(runFolder('coming'), `${Math.floor(uptimeSeconds())} ${USELESS_FOR_S}\n`);
   } catch {

@@ -53,7 +53,7 @@ export class Wait {
     this.#spend(0);
     this.#tries += 1;
     if (this.#patience.left === 0) return false;
-    // Many waits in one process spend this time together, and keep the event loop from running no longer than one.
+    // By the clock: many waits in one process spend this time together.
     if (this.#tries < SOON_TRIES && this.#since - this.#first < SOON_MS) return true;
     // Siblings that collided once must not meet again at the same moment.
     const wait = Math.min(this.#patience.left, 2 + Math.random() * 18);

@@ -87,7 +87,14 @@ export class State {
   sharedFor(options: StateOptions): State | null {
     const found = checkTrust(options.path);
     const isOurs = found !== null && isSame(found, this.#identity) && this.#epoch === 0;
-    if (!isOurs || this.#db.inTransaction || !isCurrent(this.#db, options.path)) return null;
+    if (!isOurs || this.#db.inTransaction) return null;
+    try {
+      if (!isCurrent(this.#db, options.path)) return null;
+    } catch (error) {
+      if (error instanceof StateUnusable) throw error;
+      // Opening it meets the same, with patience.
+      return null;
+    }
     return new State(options, new Patience(options.patience), this.#db, this.#identity);
   }
 
@@ -97,7 +104,7 @@ export class State {
    * @throws {StateUnusable} when it cannot even be read.
    */
   async step<T>(work: (tx: Transaction) => T): Promise<T> {
-    const wait = this.#patience.begin();
+    let wait = this.#patience.begin();
     for (;;) {
       try {
         const result = this.#attempt('BEGIN IMMEDIATE', work, true);
@@ -113,6 +120,8 @@ export class State {
           case 'corrupt':
             if (this.#epoch > 0) throw unusable(this.#options.path, error);
             await this.#recover();
+            // That has spent some of the patience itself.
+            wait = this.#patience.begin();
             continue;
           case 'unusable':
             throw unusable(this.#options.path, error);
@@ -153,14 +162,12 @@ export class State {
   }
 
   #attempt<T>(begin: string, work: (tx: Transaction) => T, writable: boolean): T {
-    if (writable) this.#leaveToOther();
     // Before it has the lock: getting there takes longer than what is done under it.
     const calmDown = writable && this.#contended ? hurry() : null;
     const since = milliseconds();
     try {
       this.#db.exec(begin);
     } catch (error) {
-      if (writable) vain.set(this.#db, { by: this, at: milliseconds(), error });
       // Reading begins with two statements, and the first of them holds.
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       calmDown?.();
@@ -181,24 +188,12 @@ export class State {
     }
   }
 
-  /** Of many that wait for the lock in one process one looks, or they would keep the event loop from running. @throws what it has found. */
-  #leaveToOther(): void {
-    const last = vain.get(this.#db);
-    if (last !== undefined && last.by !== this && milliseconds() - last.at < SLICE_MS) throw last.error;
-  }
-
   async #recover(): Promise<void> {
     this.#epoch++;
     if (this.#identity !== null) await setAsideAndTell(this.#options, this.#identity, this.#patience);
     ({ db: this.#db, identity: this.#identity } = await openPatiently(this.#options, this.#patience));
   }
 }
-
-/** By connection: who has last tried to begin with writing, and could not. */
-const vain = new WeakMap<
-  Database.Database,
-  { readonly by: State; readonly at: number; readonly error: unknown }
->();
 
 interface Opened {
   readonly db: Database.Database;
@@ -207,13 +202,13 @@ interface Opened {
 }
 
 async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
-  const wait = patience.begin();
+  let wait = patience.begin();
   let opened: Opened | null = null;
   for (let recovered = false; ; ) {
     const identity = checkTrust(options.path);
     try {
       // Each would hold its files until this process ends.
-      if (opened === null || !isSame(opened.identity, identity))
+      if (opened === null || identity === null || !isSame(opened.identity, identity))
         opened = { db: openDatabase(options, identity), identity };
       makeCurrent(opened.db, options);
       return opened;
@@ -225,6 +220,7 @@ async function openPatiently(options: StateOptions, patience: Patience): Promise
       recovered = true;
       opened = null;
       await setAsideAndTell(options, identity, patience);
+      wait = patience.begin();
     }
   }
 }

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { count, total } from '../../src/state/counters.ts';
-import { OpenStates } from '../../src/state/open-states.ts';
 import type { State } from '../../src/state/state.ts';
 import type { Transaction } from '../../src/state/transaction.ts';
 import { StateUnusable } from '../../src/state/unusable.ts';
@@ -110,28 +109,6 @@ describe('a state that another process holds', () => {
     t.after(() => clearInterval(timer));
     await state.step(countOne);
     assert.ok(ticks >= 5, `${ticks} ticks`);
-  });
-
-  test('keeps the event loop from running no longer where many wait for it in one process', async (t) => {
-    const { path } = await locked(t, 0);
-    const states = new OpenStates();
-    const options = {
-      path,
-      patience: 400,
-      durable: false,
-      checkpointPages: 200,
-      create: true,
-      onSetAside: () => {},
-    };
-    const waiting: State[] = [];
-    while (waiting.length < 40) waiting.push(await states.open(options));
-    let turns = 0;
-    const timer = setInterval(() => turns++, 1);
-    t.after(() => clearInterval(timer));
-    await Promise.all(waiting.map((state) => state.step(countOne)));
-    // Were each to look, one after another, they would leave it two or three.
-    assert.ok(turns >= 10, `${turns} turns`);
-    for (const state of waiting) assert.match(state.unrecorded ?? '', /was locked/);
   });
 
   test('and of which a reading finds the index torn leaves nothing begun behind', async (t) => {
