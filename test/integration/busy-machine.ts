@@ -74,11 +74,16 @@ export async function takeAll(
   return { leave, leaveAll, [Symbol.dispose]: leaveAll };
 }
 
-/** The slots that somebody waits for: the kernel marks who does (proc(5), locks). */
-export function awaited(agent: Agent): number[] {
-  const waits = [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].map(
-    ([, inode]) => Number(inode),
+/** The files that somebody waits for the lock of, once for each who does: the kernel marks them (proc(5), locks). */
+export function awaitedInodes(): number[] {
+  return [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].map(([, inode]) =>
+    Number(inode),
   );
+}
+
+/** The slots that somebody waits for. */
+export function awaited(agent: Agent): number[] {
+  const waits = awaitedInodes();
   return readdirSync(agent.runDir)
     .filter((name) => name.startsWith('slot-') && waits.includes(statSync(join(agent.runDir, name)).ino))
     .map((name) => Number(name.slice('slot-'.length)));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { type Agent, CONNECT, expectsDrain, LAUNCHER } from './agent.ts';
-import { BUSY, ownMachine, patience, whereRunnable } from './busy-machine.ts';
+import { awaitedInodes, BUSY, ownMachine, patience, whereRunnable } from './busy-machine.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, sign } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
@@ -18,12 +18,10 @@ const coming = (agent: Agent): string => join(agent.runDir, 'coming');
 const isFree = (agent: Agent): boolean =>
   spawnSync('flock', ['--nonblock', coming(agent), 'true']).status === 0;
 
-/** How many wait for it (proc(5), locks). */
+/** How many wait for it. */
 function waiting(agent: Agent): number {
   const inode = existsSync(coming(agent)) ? statSync(coming(agent)).ino : 0;
-  return [...readFileSync('/proc/locks', 'latin1').matchAll(/-> FLOCK .* \w+:\w+:(\d+) /g)].filter(
-    ([, waited]) => Number(waited) === inode,
-  ).length;
+  return awaitedInodes().filter((awaited) => awaited === inode).length;
 }
 
 const uptime = (): number => Math.floor(Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]));
@@ -70,6 +68,17 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
   };
   const connect = (agent: Agent, launcher: string, USERNAME = 'alice', ID = '1') =>
     agent.start({ ...CONNECT, USERNAME, ID }, [...whereRunnable(agent, BUSY), launcher]);
+
+  /** A connect that waits for it. */
+  const heldUp = async (agent: Agent, drain: NeverComes) => {
+    const launcher = patient(over(agent, `exit ${ALONE}`, drain.script));
+    patience(agent, '99');
+    assert.equal((await connect(agent, launcher).ended).code, ALONE);
+    await until(() => drain.pids.length === 1, 'one is started');
+    const next = connect(agent, launcher);
+    await until(() => waiting(agent) === 1, 'the next waits for it');
+    return next;
+  };
 
   test('is started by the first of them, and waited for by the others', async () => {
     await using agent = await install();
@@ -126,12 +135,7 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
   test('is not waited for once it is dead', async () => {
     await using agent = await install();
     using drain = new NeverComes(agent);
-    const launcher = patient(over(agent, `exit ${ALONE}`, drain.script));
-    patience(agent, '99');
-    assert.equal((await connect(agent, launcher).ended).code, ALONE);
-    await until(() => drain.pids.length === 1, 'one is started');
-    const next = connect(agent, launcher);
-    await until(() => waiting(agent) === 1, 'the next waits for it');
+    const next = await heldUp(agent, drain);
     const began = performance.now();
     drain.end();
     assert.equal((await next.ended).code, ALONE);
@@ -204,12 +208,7 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
   test('is not waited for by a connect that is told to end: it is refused', async () => {
     await using agent = await install();
     using drain = new NeverComes(agent);
-    const launcher = patient(over(agent, `exit ${ALONE}`, drain.script));
-    patience(agent, '99');
-    assert.equal((await connect(agent, launcher).ended).code, ALONE);
-    await until(() => drain.pids.length === 1, 'one is started');
-    const { child, ended } = connect(agent, launcher);
-    await until(() => waiting(agent) === 1, 'the next waits for it');
+    const { child, ended } = await heldUp(agent, drain);
     child.kill('SIGTERM');
     assert.equal((await ended).code, 5);
   });
