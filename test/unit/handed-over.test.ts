@@ -137,6 +137,9 @@ describe('a call that is handed over', () => {
   test('is for others where its process sees other files by a root of its own', async () => {
     const root = join(folder, 'root');
     for (const program of ['sh', 'sleep']) copyWithLibraries(program, root);
+    // Without it a shell cannot start what it waits for.
+    mkdirSync(join(root, 'dev'));
+    writeFileSync(join(root, 'dev', 'null'), '');
     const child = await launcher({ REASON: 'connect', PATH: '/bin:/usr/sbin:/sbin' }, ['chroot', root]);
     assert.equal(whatOf(handOver(child.pid)), 'another’s');
   });
