@@ -9,6 +9,11 @@ import { CONNECT, DISCONNECT, hearsSigterm, LAUNCHER, type Run } from './agent.t
 import { withPortal } from './fixture.ts';
 import { over, withProcesses } from './stand-in.ts';
 
+/** Milliseconds, less than a timer could count: the moment itself is what is tried. */
+async function exactly(delay: number): Promise<void> {
+  for (const at = performance.now() + delay; performance.now() < at; ) await nextTurn();
+}
+
 /** Runs the command line after it as somebody who may do nothing. */
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
 
@@ -61,15 +66,35 @@ describe('the launcher', () => {
   });
 
   for (const shell of [['/bin/sh'], ['bash', '--posix']]) {
+    test(`denies nothing that was recorded, however late its signals are, run by ${shell[0]}`, async () => {
+      await using agent = await fixture.install();
+      const done = join(agent.folder, 'done');
+      const launcher = over(agent, `trap '' TERM; : >${done}; exit 0`);
+      const [before = '', after] = readFileSync(launcher, 'utf8').split('\nphase=\n', 2);
+      assert.ok(after);
+      // Between its look at the child and its signal the child starts, and does what it is there for.
+      const late = 'kill() { sleep 0.02; command kill "$@"; }';
+      writeFileSync(launcher, `${before}\n${late}\nphase=\n${after}`);
+      for (let i = 0; i < 60; i++) {
+        rmSync(done, { force: true });
+        const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' }, [...shell, launcher]);
+        await hearsSigterm(child);
+        await exactly((i % 30) / 10);
+        child.kill('SIGTERM');
+        const run = await ended;
+        assert.equal(run.code, existsSync(done) ? 0 : 5, `try ${i}`);
+      }
+    });
+
     test(`hears SIGTERM at any moment from its first on, run by ${shell[0]}`, async () => {
       await using agent = await fixture.install();
       const launcher = over(agent, 'exec sleep 2');
       for (let i = 0; i < 150; i++) {
         const { child, ended } = agent.start({ ...CONNECT, USERNAME: 'alice' }, [...shell, launcher]);
         await hearsSigterm(child);
-        // The moment itself is what is tried: while the shell looks around, makes the child, and waits for it.
+        // While the shell looks around, makes the child, and waits for it.
         const delay = (i % 25) / 5;
-        for (const at = performance.now() + delay; performance.now() < at; ) await nextTurn();
+        await exactly(delay);
         child.kill('SIGTERM');
         const run = await ended;
         assert.deepEqual([run.code, run.signal], [5, null], `after ${delay} ms`);
