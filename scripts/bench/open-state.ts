@@ -1,4 +1,5 @@
-import { State, type StateOptions } from '../../src/state/state.ts';
+import type { StateOptions } from '../../src/state/open.ts';
+import { State } from '../../src/state/state.ts';
 
 /** The program's own state, in a process of the bench. @throws when it is corrupt: then nothing that was measured means anything. */
 export function openState(

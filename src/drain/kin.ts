@@ -16,7 +16,9 @@ export function runsAlike(pid: number, program: string, ownProgram: string): boo
     const theirs = whereIs(pid);
     // Not by a function that takes ".." away: it leads out of another folder than the text says.
     const file = program.startsWith('/') ? program : `/proc/${pid}/cwd/${program}`;
-    return own.every((place, i) => isSame(place, theirs[i])) && isSame(statSync(ownProgram), statSync(file));
+    return (
+      own.every((place, i) => sameFile(place, theirs[i])) && sameFile(statSync(ownProgram), statSync(file))
+    );
   } catch {
     // Gone, or hidden.
     return false;
@@ -27,8 +29,4 @@ let own: readonly FileIdentity[] | undefined;
 
 function whereIs(pid: number | 'self'): FileIdentity[] {
   return WHERE.map((part) => statSync(`/proc/${pid}/${part}`));
-}
-
-function isSame(a: FileIdentity, b: FileIdentity | undefined): boolean {
-  return b !== undefined && sameFile(a, b);
 }

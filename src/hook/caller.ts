@@ -2,7 +2,8 @@ import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalResult, Request } from '../policy/types.ts';
 import type { MayLead } from '../policy/way.ts';
-import type { State, StateOptions } from '../state/state.ts';
+import type { StateOptions } from '../state/open.ts';
+import type { State } from '../state/state.ts';
 
 /**
  * Who wants a call answered, and what he is answered with: a hook's own process, for itself (own-call.ts), or a drain, for a launcher that has

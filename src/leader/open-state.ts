@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log/log.ts';
-import { State, type StateOptions } from '../state/state.ts';
+import type { StateOptions } from '../state/open.ts';
+import { State } from '../state/state.ts';
 
 /**
  * The state, for a process that works for others. Somebody has written there before it; a state that went since holds nothing.

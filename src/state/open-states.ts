@@ -1,4 +1,5 @@
-import { State, type StateOptions } from './state.ts';
+import type { StateOptions } from './open.ts';
+import { State } from './state.ts';
 
 /**
  * The state, opened once for all that one process does: a hook spends more on opening it than on what it then does there, and of two

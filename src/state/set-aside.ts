@@ -16,8 +16,7 @@ export async function setAside(
   patience: Patience,
 ): Promise<string | null> {
   return alone(path, patience, async () => {
-    const still = identityOf(path);
-    return still === null || !sameFile(still, found) ? null : moveAside(path, found);
+    return sameFile(identityOf(path), found) ? moveAside(path, found) : null;
   });
 }
 
@@ -60,9 +59,7 @@ function moveAside(path: string, found: FileIdentity): string {
     if (identity !== null) ignoring('EEXIST', () => linkSync(from, to));
   renameSync(path, aside);
   for (const { from, identity } of companions) {
-    const still = identityOf(from);
-    if (identity !== null && still !== null && sameFile(identity, still))
-      ignoring('ENOENT', () => unlinkSync(from));
+    if (sameFile(identity, identityOf(from))) ignoring('ENOENT', () => unlinkSync(from));
   }
   return aside;
 }

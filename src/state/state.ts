@@ -1,29 +1,13 @@
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { milliseconds, now } from './clock.ts';
 import { hurry } from './hurry.ts';
-import { isCurrent, migrate } from './migrate.ts';
-import { Patience, SLICE_MS } from './patience.ts';
-import { setAside } from './set-aside.ts';
+import { isCurrent } from './migrate.ts';
+import { openPatiently, type StateOptions, setAsideAndTell } from './open.ts';
+import { Patience } from './patience.ts';
 import { Transaction } from './transaction.ts';
 import { checkTrust, type FileIdentity, sameFile } from './trust.ts';
-import { StateUnusable, troubleOf } from './unusable.ts';
+import { explain, StateUnusable, troubleOf, unusable } from './unusable.ts';
 import { emptyLog } from './write-ahead-log.ts';
-
-export interface StateOptions {
-  readonly path: string;
-  /** Milliseconds that all waits for the state together may take. */
-  readonly patience: number;
-  /** What this process commits must survive a power cut, so each commit is synced. */
-  readonly durable: boolean;
-  /** Pages of write-ahead log past which a commit also empties it. */
-  readonly checkpointPages: number;
-  /** Where there is none yet: make one, or work on an empty one in memory that leaves no file behind. */
-  readonly create: boolean;
-  /** This machine is busy: others want the lock, too, and whoever holds it must not be put aside. */
-  readonly isBusy?: boolean;
-  /** Told when a corrupt database was set aside, under which name. */
-  readonly onSetAside: (aside: string) => void;
-}
 
 /** A connect leaves that to others, for whom nobody waits, until the log is so long that reading it costs more (design: "Checkpoints"). */
 export const CONNECT_CHECKPOINT_PAGES = 1_000;
@@ -86,7 +70,7 @@ export class State {
    */
   sharedFor(options: StateOptions): State | null {
     const found = checkTrust(options.path);
-    const isOurs = found !== null && isSame(found, this.#identity) && this.#epoch === 0;
+    const isOurs = sameFile(found, this.#identity) && this.#epoch === 0;
     if (!isOurs || this.#db.inTransaction) return null;
     try {
       if (!isCurrent(this.#db, options.path)) return null;
@@ -192,110 +176,5 @@ export class State {
     this.#epoch++;
     if (this.#identity !== null) await setAsideAndTell(this.#options, this.#identity, this.#patience);
     ({ db: this.#db, identity: this.#identity } = await openPatiently(this.#options, this.#patience));
-  }
-}
-
-interface Opened {
-  readonly db: Database.Database;
-  /** Null for one in memory, and for one that this process made. */
-  readonly identity: FileIdentity | null;
-}
-
-async function openPatiently(options: StateOptions, patience: Patience): Promise<Opened> {
-  let wait = patience.begin();
-  let opened: Opened | null = null;
-  for (let recovered = false; ; ) {
-    const identity = checkTrust(options.path);
-    try {
-      // Each would hold its files until this process ends.
-      if (opened === null || identity === null || !isSame(opened.identity, identity))
-        opened = { db: openDatabase(options, identity), identity };
-      makeCurrent(opened.db, options);
-      return opened;
-    } catch (error) {
-      if (error instanceof StateUnusable) throw error;
-      const trouble = troubleOf(error);
-      if (trouble === 'busy' && (await wait.pause())) continue;
-      if (trouble !== 'corrupt' || identity === null || recovered) throw unusable(options.path, error);
-      recovered = true;
-      opened = null;
-      await setAsideAndTell(options, identity, patience);
-      wait = patience.begin();
-    }
-  }
-}
-
-async function setAsideAndTell(
-  options: StateOptions,
-  found: FileIdentity,
-  patience: Patience,
-): Promise<void> {
-  try {
-    const aside = await setAside(options.path, found, patience);
-    if (aside !== null) options.onSetAside(aside);
-  } catch (error) {
-    throw new StateUnusable(
-      `${options.path} is corrupt and could not be set aside: ${explain(error)}`,
-      'move it away by hand, its -wal and -shm with it',
-    );
-  }
-}
-
-/** All stay open until the process ends: closing one would touch files by a name that others may own by then. */
-const everOpened: Database.Database[] = [];
-
-function openDatabase({ path, create }: StateOptions, identity: FileIdentity | null): Database.Database {
-  const inMemory = identity === null && !create;
-  const db = new Database(inMemory ? ':memory:' : path, { timeout: SLICE_MS });
-  everOpened.push(db);
-  return db;
-}
-
-function makeCurrent(db: Database.Database, { path, durable }: StateOptions): void {
-  if (!isCurrent(db, path)) migrate(db, path);
-  if (durable) db.pragma('synchronous = FULL');
-}
-
-function isSame(a: FileIdentity | null, b: FileIdentity | null): boolean {
-  return a === null || b === null ? a === b : sameFile(a, b);
-}
-
-function unusable(path: string, error: unknown): StateUnusable {
-  switch (troubleOf(error)) {
-    case 'busy':
-      return new StateUnusable(
-        `${path} was locked by another process for too long`,
-        'see which process holds it (fuser), and whether the disk is slow',
-      );
-    case 'corrupt':
-      return new StateUnusable(
-        `${path} is corrupt`,
-        'the next hook sets it aside and begins a new one; see the disk',
-      );
-    case 'unwritable':
-    case 'unusable':
-      return new StateUnusable(
-        `${path} cannot be opened: ${explain(error)}`,
-        'see the free space, the mode and the mount of its folder',
-      );
-    case 'not SQLite':
-      return new StateUnusable(
-        `${path} cannot be used: ${explain(error)}`,
-        'see whether state.path is meant',
-      );
-  }
-}
-
-function explain(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  switch (code) {
-    case 'SQLITE_FULL':
-      return 'the disk is full';
-    case 'SQLITE_BUSY':
-      return 'it was locked by another process for too long';
-    default:
-      return code?.startsWith('SQLITE_READONLY')
-        ? `it is read-only (${code})`
-        : `${message ?? error} (${code ?? 'no code'})`;
   }
 }

@@ -8,8 +8,9 @@ export interface FileIdentity {
   readonly ino: number;
 }
 
-export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
-  return a.dev === b.dev && a.ino === b.ino;
+/** What is not there is no file. */
+export function sameFile(a: FileIdentity | null | undefined, b: FileIdentity | null | undefined): boolean {
+  return a != null && b != null && a.dev === b.dev && a.ino === b.ino;
 }
 
 /**

@@ -21,3 +21,45 @@ export function troubleOf(error: unknown): Trouble {
   if (/^SQLITE_(READONLY|FULL|IOERR)/.test(code)) return 'unwritable';
   return 'unusable';
 }
+
+/** For people: what became of the state by that error of SQLite, and the cure. */
+export function unusable(path: string, error: unknown): StateUnusable {
+  switch (troubleOf(error)) {
+    case 'busy':
+      return new StateUnusable(
+        `${path} was locked by another process for too long`,
+        'see which process holds it (fuser), and whether the disk is slow',
+      );
+    case 'corrupt':
+      return new StateUnusable(
+        `${path} is corrupt`,
+        'the next hook sets it aside and begins a new one; see the disk',
+      );
+    case 'unwritable':
+    case 'unusable':
+      return new StateUnusable(
+        `${path} cannot be opened: ${explain(error)}`,
+        'see the free space, the mode and the mount of its folder',
+      );
+    case 'not SQLite':
+      return new StateUnusable(
+        `${path} cannot be used: ${explain(error)}`,
+        'see whether state.path is meant',
+      );
+  }
+}
+
+/** Why something could not be written or read, in few words. */
+export function explain(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  switch (code) {
+    case 'SQLITE_FULL':
+      return 'the disk is full';
+    case 'SQLITE_BUSY':
+      return 'it was locked by another process for too long';
+    default:
+      return code?.startsWith('SQLITE_READONLY')
+        ? `it is read-only (${code})`
+        : `${message ?? error} (${code ?? 'no code'})`;
+  }
+}

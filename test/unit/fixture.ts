@@ -8,7 +8,8 @@ import type { Config } from '../../src/config/schema.ts';
 import type { BreakerState } from '../../src/resilience/circuit-breaker.ts';
 import type { Instant } from '../../src/resilience/instant.ts';
 import { loadBreaker, saveBreaker } from '../../src/state/breaker.ts';
-import { State, type StateOptions } from '../../src/state/state.ts';
+import type { StateOptions } from '../../src/state/open.ts';
+import { State } from '../../src/state/state.ts';
 import { Transaction } from '../../src/state/transaction.ts';
 
 /** A moment by hand: wall and monotonic time run together from an arbitrary start, in one boot. */
