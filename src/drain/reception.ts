@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { configFile } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -13,18 +12,12 @@ import type { OpenStates } from '../state/open-states.ts';
 import { sleep } from '../state/patience.ts';
 import { makeFolder, runFolder } from '../state/run-folder.ts';
 import { Answer, TakenBack } from './answer.ts';
+import { Arrivals } from './arrivals.ts';
 import { program } from './basis.ts';
 import type { Shared } from './caller.ts';
 import type { ClosingLogs } from './closing-logs.ts';
 import { compileLittleInStorms } from './compiling.ts';
-import {
-  clearLeftovers,
-  type HandedOver,
-  type Identity,
-  type Taken,
-  takeCall,
-  type Whose,
-} from './handed-over.ts';
+import { clearLeftovers, type HandedOver, type Taken, type Whose } from './handed-over.ts';
 import { runsAlike } from './kin.ts';
 import { FLUSH_MS, serveCall } from './serve-call.ts';
 import { born, dropName, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
@@ -87,7 +80,7 @@ class Reception {
   readonly #shared: Shared;
   readonly #calls = runFolder('calls');
   readonly #answers = runFolder('answers');
-  #identity: Identity | null = null;
+  #arrivals: Arrivals | null = null;
   #timers: readonly NodeJS.Timeout[] = [];
   #hasRetired = false;
   #opened = 0;
@@ -96,11 +89,6 @@ class Reception {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #inHand = 0;
   #calmDown = (): void => {};
-  /** Names of calls that wait until those before them are decided, and when they were found. */
-  readonly #arrived = new Map<string, number>();
-  /** Names of calls that are addressed to other drains, and may stay for long. */
-  readonly #forOthers = new Set<string>();
-  #takesNext = false;
   /** Of calls that are over; their launchers may still read them. */
   #given: Answer[] = [];
   #onIdle = (): void => {};
@@ -130,7 +118,8 @@ class Reception {
     // Each launcher's would be another, from where it is.
     if (!isAbsolute(configFile())) return 'OCAGENT_CONFIG does not begin with "/"';
     try {
-      this.#identity = { born: born(), config: process.env['OCAGENT_CONFIG'] ?? '', program: program() };
+      const own = { born: born(), config: process.env['OCAGENT_CONFIG'] ?? '', program: program() };
+      this.#arrivals = new Arrivals(this.#calls, own, (taken, found) => this.#receive(taken, found));
       for (const folder of [runFolder(), this.#calls, this.#answers]) makeFolder(folder);
       clearLeftovers(this.#calls);
       clearLeftovers(this.#answers);
@@ -204,45 +193,18 @@ class Reception {
 
   readonly #look = (): void => {
     try {
-      const names = readdirSync(this.#calls);
-      // After it: all of them were handed over before.
-      const now = milliseconds();
-      for (const name of names) {
-        if (!this.#forOthers.has(name) && !this.#arrived.has(name)) this.#arrived.set(name, now);
-      }
+      this.#arrivals?.look();
     } catch (error) {
       this.#giveUp(error as Error);
     }
-    this.#takeSoon();
   };
 
-  /**
-   * One after another: each is decided, recorded and told before the next is begun with, unless it waits for the portal. So one that is killed
-   * here takes one call along, and what is timed goes on.
-   */
-  #takeSoon(): void {
-    const identity = this.#identity;
-    const [next] = this.#arrived;
-    if (this.#takesNext || identity === null || next === undefined) return;
-    const [name, found] = next;
-    this.#takesNext = true;
-    setImmediate(() => {
-      this.#takesNext = false;
-      this.#arrived.delete(name);
-      this.#take(name, found, takeCall(this.#calls, name, identity));
-      this.#takeSoon();
-    });
-  }
-
-  #take(name: string, found: number, taken: Taken): void {
+  #receive(taken: Taken, found: number): void {
     switch (taken.what) {
       case 'call':
-        return void this.#receive(taken.call, found);
+        return void this.#attendTo(taken.call, found);
       case 'another’s':
-        return void this.#receive(taken.whose, found);
-      case 'for another drain':
-        this.#forOthers.add(name);
-        break;
+        return void this.#attendTo(taken.whose, found);
       case 'left behind':
         this.#leaveBehind(taken.whose);
     }
@@ -261,7 +223,7 @@ class Reception {
     answer.clearAway();
   }
 
-  async #receive(call: HandedOver | Whose, found: number): Promise<void> {
+  async #attendTo(call: HandedOver | Whose, found: number): Promise<void> {
     compileLittleInStorms();
     if (this.#inHand === 0) this.#calmDown = hurry();
     this.#inHand += 1;
@@ -279,7 +241,7 @@ class Reception {
   }
 
   get #isIdle(): boolean {
-    return this.#inHand === 0 && this.#arrived.size === 0;
+    return this.#inHand === 0 && (this.#arrivals?.isEmpty ?? true);
   }
 
   #checkIdle(): void {
