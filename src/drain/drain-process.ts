@@ -5,6 +5,7 @@ import type { DrainReport } from '../events/drain.ts';
 import { leave } from '../hook/leave.ts';
 import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
 import { expectNoDrain, leaveSlot } from '../hook/slot.ts';
+import { DRAIN_COMES_WITHIN } from '../hook/turn.ts';
 import { leadAlong } from '../leader/along.ts';
 import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
@@ -24,8 +25,6 @@ const LINGER_MS = 2_000;
 /** Nobody waits for a drain, so it can wait for the state. */
 const PATIENCE_MS = 10 * 60_000;
 const FLUSH_MS = 5_000;
-/** For how long hooks wait for a drain that was started for them (bin/ocagent-hook, DRAIN_COMES_WITHIN). */
-const EXPECTED_WITHIN_MS = 2_000;
 
 /**
  * The detached process that delivers what hooks have left (bin/ocagent-hook starts it), and goes when there is nothing to do. While it is
@@ -47,7 +46,7 @@ export async function runDrain(): Promise<void> {
     void end();
   });
   // Whatever it is held up by must not hold up hooks for longer.
-  setTimeout(leaveSlot, EXPECTED_WITHIN_MS).unref();
+  setTimeout(leaveSlot, DRAIN_COMES_WITHIN * 1_000).unref();
   try {
     const file = configFile();
     const before = basis(file);

@@ -1,9 +1,10 @@
 /** Seconds: far less than ocserv waits for a connect. */
 const LONGEST = 10;
 
-/** What the launcher waits for on a busy machine (bin/ocagent-hook): a drain, for so many seconds at most, and so many slots. */
-const FOR_A_DRAIN = 2;
-const SLOTS = 3;
+/** Seconds for which hooks on a busy machine wait for a drain that was started for them (bin/ocagent-hook). */
+export const DRAIN_COMES_WITHIN = 2;
+/** And for how many slots after that. */
+const TURNS = 3;
 
 /**
  * Whole seconds that a hook may wait for a slot before it tries the next, whose process may have stopped. On a machine that is too small for
@@ -16,5 +17,5 @@ export function patienceFor(deadline: number): number {
 /** Milliseconds that a connect may take on a busy machine: its turn comes before its deadline. Pure. */
 export function longestConnect(deadline: number): number {
   const patience = patienceFor(deadline);
-  return (Math.min(FOR_A_DRAIN, patience) + SLOTS * patience) * 1_000 + deadline;
+  return (Math.min(DRAIN_COMES_WITHIN, patience) + TURNS * patience) * 1_000 + deadline;
 }
