@@ -10,6 +10,9 @@ const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** What no value that we send may hold: control characters, and what is no byte (section 8.2.1; RFC 9110, section 5.5). */
 const NEVER_SENT = /[^\t\x20-\x7e\x80-\xff]/;
 
+/** It means nothing (RFC 9110, section 5.5). Not trim(): to JavaScript 0xa0 is space, too, which ends many a letter in UTF-8. */
+const SPACE_AROUND = /^[\t ]+|[\t ]+$/g;
+
 /** What makes an answer malformed (section 8.2.1). Less than we keep to ourselves: what harms nobody must not lose an answer. */
 const NEVER_TAKEN = /[\0\n\r]/;
 
@@ -40,8 +43,8 @@ export function fieldsOf(headers: Readonly<Record<string, string>>): Field[] {
     if (OF_REQUESTS.includes(name)) continue;
     if (!NAME.test(name) || OF_HTTP1.has(name))
       throw new TypeError(`a request has no header ${JSON.stringify(name)}`);
-    // Space around a value means nothing, and must not be sent.
-    fields.push([name, value.replace(/^ +| +$/g, '')]);
+    // It must not be sent.
+    fields.push([name, value.replace(SPACE_AROUND, '')]);
   }
   for (const [name, value] of fields) {
     if (NEVER_SENT.test(value))
@@ -70,7 +73,7 @@ export function headersOf(fields: readonly Field[], isTrailer: boolean): Headers
     isRegular = true;
     const before = headers[name];
     // A `grpc-message` may well end with a space, which strictly is malformed (section 8.2.1): it is taken, without it.
-    const bare = value.trim();
+    const bare = value.replace(SPACE_AROUND, '');
     if (before === undefined) headers[name] = bare;
     // Of what can have one value only, as Node's HTTP takes it: some proxies add theirs.
     else if (!SINGLE.has(name)) headers[name] = `${before}, ${bare}`;
