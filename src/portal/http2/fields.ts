@@ -11,7 +11,7 @@ const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const NEVER_SENT = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** It means nothing (RFC 9110, section 5.5). Not trim(): to JavaScript 0xa0 is space, too, which ends many a letter in UTF-8. */
-const SPACE_AROUND = /^[\t ]+|[\t ]+$/g;
+const SPACE_AROUND = /^[\t ]+|(?<![\t ])[\t ]+$/g;
 
 /** What makes an answer malformed (section 8.2.1). Less than we keep to ourselves: what harms nobody must not lose an answer. */
 const NEVER_TAKEN = /[\0\n\r]/;
