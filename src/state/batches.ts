@@ -2,11 +2,16 @@ import { milliseconds } from './clock.ts';
 import { sleep } from './patience.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
+import { unwritable } from './unusable.ts';
 
 /** Milliseconds between two transactions of one long work: whoever waits for the state gets his turn. */
 const PAUSE_MS = 2;
 
-/** Work on many rows, a few in one transaction, each of which takes a few milliseconds. @returns what all came to. */
+/**
+ * Work on many rows, a few in one transaction, each of which takes a few milliseconds. It can be done again from the beginning.
+ * @returns what all came to.
+ * @throws {StateUnusable} where a part cannot be written: a later one may well be, and what is missing would be known to nobody.
+ */
 export async function inBatches<T, R>(
   state: State,
   all: readonly T[],
@@ -16,7 +21,9 @@ export async function inBatches<T, R>(
   const results: R[] = [];
   for (let from = 0; from < all.length; from += batch) {
     if (from > 0) await sleep(PAUSE_MS);
-    results.push(...(await state.step((tx) => work(tx, all.slice(from, from + batch)))));
+    const done = await state.step((tx) => work(tx, all.slice(from, from + batch)));
+    if (state.unrecorded !== null) throw unwritable(state.unrecorded);
+    results.push(...done);
   }
   return results;
 }

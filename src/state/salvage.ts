@@ -29,6 +29,7 @@ const BATCH = 200;
 /**
  * Takes undelivered events and live sessions over from databases that were set aside. Each is looked at once, and is named
  * `….salvaged-…` from then on. While another process does it, this one has nothing to do.
+ * @throws {StateUnusable} where the state cannot be written. What is left is taken the next time.
  */
 export async function salvage(path: string, state: State): Promise<readonly Salvaged[]> {
   if (setAsideFiles(path, 'corrupt').length === 0) return [];
@@ -40,12 +41,11 @@ async function salvageAll(path: string, state: State): Promise<Salvaged[]> {
   for (const { file, number } of setAsideFiles(path, 'corrupt')) {
     const read = readAside(file);
     if (read === null) continue;
-    const first = await state.read(firstSeq);
-    const start = Math.min(first, 1) - read.events.length;
+    const end = await state.read((tx) => endOfNumbers(tx, read.events));
+    const start = end - read.events.length;
     const numbered = read.events.map((row, index) => ({ row, seq: start + index }));
     const sessions = await inBatches(state, read.sessions, BATCH, (tx, part) => [takeSessions(tx, part)]);
-    const events = await inBatches(state, numbered, BATCH, (tx, part) => [takeEvents(tx, part, first)]);
-    if (state.unrecorded !== null) throw new Error(`the state cannot be written: ${state.unrecorded}`);
+    const events = await inBatches(state, numbered, BATCH, (tx, part) => [takeEvents(tx, part, end)]);
     for (const suffix of COMPANIONS) rename(file + suffix, `${path}.salvaged-${number}${suffix}`);
     results.push({
       file,
@@ -98,8 +98,14 @@ function sum(parts: readonly Taken[]): number {
   return parts.reduce((all, { count }) => all + count, 0);
 }
 
-function firstSeq(tx: Transaction): number {
-  return tx.row<{ seq: number | null }>('SELECT min(seq) AS seq FROM event')?.seq ?? 1;
+/** The number up to which there is room for these: the first that is in the outbox, or else where it was when an earlier try began that was broken off. */
+function endOfNumbers(tx: Transaction, events: readonly Row[]): number {
+  for (const [index, { id }] of events.entries()) {
+    const taken = tx.row<{ seq: number }>('SELECT seq FROM event WHERE id = ? AND seq < 1', id ?? '');
+    if (taken !== undefined) return taken.seq - index + events.length;
+  }
+  const first = tx.row<{ seq: number | null }>('SELECT min(seq) AS seq FROM event')?.seq ?? 1;
+  return Math.min(first, 1);
 }
 
 interface Numbered {
@@ -109,16 +115,16 @@ interface Numbered {
 
 /**
  * Under numbers before all that was in the outbox: what a session left in the old database came before what it left in the new.
- * @param first the first number that was there.
+ * @param end the first number that is not theirs.
  */
-function takeEvents(tx: Transaction, events: readonly Numbered[], first: number): Taken {
+function takeEvents(tx: Transaction, events: readonly Numbered[], end: number): Taken {
   // An update that a newer event of its session has made void in the meantime.
   const isVoid = (row: Row): boolean =>
     row['type'] === 'update' &&
     tx.row(
       'SELECT 1 FROM event WHERE session_id = ? AND seq >= ? AND failed_wall IS NULL',
       row['session_id'] ?? '',
-      first,
+      end,
     ) !== undefined;
   const numbers = new Map(events.map(({ row, seq }) => [row, seq]));
   const rows = events.map(({ row }) => row);

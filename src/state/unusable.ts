@@ -49,6 +49,14 @@ export function unusable(path: string, error: unknown): StateUnusable {
   }
 }
 
+/** Of a step that could only read. */
+export function unwritable(why: string): StateUnusable {
+  return new StateUnusable(
+    `the state cannot be written: ${why}`,
+    'see the free space, the mode and the mount of its folder',
+  );
+}
+
 /** Why something could not be written or read, in few words. */
 export function explain(error: unknown): string {
   const { code, message } = error as { code?: string; message?: string };

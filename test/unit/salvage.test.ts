@@ -53,6 +53,26 @@ describe('undelivered events of a database that was set aside', () => {
     assert.deepEqual(await state.read(idsIn), ['old', 'newer']);
   });
 
+  test('are taken to the last, in their order, though the disk is full for some of them at first', async (t) => {
+    const events = Object.fromEntries(
+      Array.from({ length: 1_001 }, (_, i) => [
+        `e${i}`,
+        connectOf('1-1', { metadata: { note: 'x'.repeat(500) } }),
+      ]),
+    );
+    const { path, aside, state } = await setAsideState(t, (tx) => put(tx, events));
+    await state.step((tx) => put(tx, { newer: endOf('1-1') }));
+    const pages = (most: number) => state.step((tx) => tx.row(`PRAGMA max_page_count = ${most}`));
+    await pages(100);
+    await assert.rejects(salvage(path, state), /the state cannot be written: the disk is full/);
+    assert.ok(existsSync(aside), 'it is not done');
+    const some = await state.read(pendingCount);
+    assert.ok(some > 1 && some < 1_001, `${some} are taken`);
+    await pages(100_000);
+    assert.partialDeepStrictEqual(await salvage(path, state), [{ events: 1_002 - some, lost: [] }]);
+    assert.deepEqual(await state.read(idsIn), [...Object.keys(events), 'newer']);
+  });
+
   test('are found in its write-ahead log, which was set aside with it', async (t) => {
     const { path, aside, state } = await setAsideState(t, (tx) => put(tx, { c1: connectOf('1-1') }), {
       inLog: true,
