@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { milliseconds, now } from './clock.ts';
 import { hurry } from './hurry.ts';
@@ -6,7 +7,7 @@ import { openPatiently, type StateOptions, setAsideAndTell } from './open.ts';
 import { Patience } from './patience.ts';
 import { Transaction } from './transaction.ts';
 import { checkTrust, type FileIdentity, sameFile } from './trust.ts';
-import { explain, StateUnusable, troubleOf, unusable } from './unusable.ts';
+import { explain, isReadOnly, StateUnusable, troubleOf, unusable } from './unusable.ts';
 import { emptyLog } from './write-ahead-log.ts';
 
 /** A connect leaves that to others, for whom nobody waits, until the log is so long that reading it costs more (design: "Checkpoints"). */
@@ -15,6 +16,9 @@ export const CHECKPOINT_PAGES = 200;
 
 /** What is read is settled with the first reading: before the time is taken, or siblings would write in its future. */
 const BEGIN_READING = 'BEGIN; PRAGMA user_version';
+
+/** What cannot be written while it is opened SQLite opens for reading alone, and leaves it at that. */
+const readOnlyOnes = new WeakSet<Database.Database>();
 
 /** Milliseconds: a transaction that took longer to begin had to wait for somebody. */
 const CONTENDED_MS = 1;
@@ -65,13 +69,14 @@ export class State {
 
   /**
    * The same, already open, for another of several uses in one process: each has its own patience, and sees for itself what becomes of it.
-   * @returns null where the path leads to another file by now, or to one that a newer program has brought forward.
+   * @returns null where the path leads to another file by now, or to one that a newer program has brought forward, or that can be written again.
    * @throws {StateUnusable} where it may not be used any more.
    */
   sharedFor(options: StateOptions): State | null {
     const found = checkTrust(options.path);
     const isOurs = sameFile(found, this.#identity) && this.#epoch === 0;
     if (!isOurs || this.#db.inTransaction) return null;
+    if (readOnlyOnes.has(this.#db) && mayWrite(options.path)) return null;
     try {
       if (!isCurrent(this.#db, options.path)) return null;
     } catch (error) {
@@ -100,6 +105,7 @@ export class State {
             if (await wait.pause()) continue;
             return this.#readOnly(work, error);
           case 'unwritable':
+            if (isReadOnly(error)) readOnlyOnes.add(this.#db);
             return this.#readOnly(work, error);
           case 'corrupt':
             if (this.#epoch > 0) throw unusable(this.#options.path, error);
@@ -176,5 +182,14 @@ export class State {
     this.#epoch++;
     if (this.#identity !== null) await setAsideAndTell(this.#options, this.#identity, this.#patience);
     ({ db: this.#db, identity: this.#identity } = await openPatiently(this.#options, this.#patience));
+  }
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -22,6 +22,10 @@ export function troubleOf(error: unknown): Trouble {
   return 'unusable';
 }
 
+export function isReadOnly(error: unknown): boolean {
+  return `${(error as { code?: unknown }).code}`.startsWith('SQLITE_READONLY');
+}
+
 /** For people: what became of the state by that error of SQLite, and the cure. */
 export function unusable(path: string, error: unknown): StateUnusable {
   switch (troubleOf(error)) {
@@ -66,8 +70,6 @@ export function explain(error: unknown): string {
     case 'SQLITE_BUSY':
       return 'it was locked by another process for too long';
     default:
-      return code?.startsWith('SQLITE_READONLY')
-        ? `it is read-only (${code})`
-        : `${message ?? error} (${code ?? 'no code'})`;
+      return isReadOnly(error) ? `it is read-only (${code})` : `${message ?? error} (${code ?? 'no code'})`;
   }
 }
