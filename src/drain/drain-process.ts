@@ -4,15 +4,16 @@ import { type Along, deliver } from '../events/deliver.ts';
 import type { DrainReport } from '../events/drain.ts';
 import { leave } from '../hook/leave.ts';
 import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
-import { expectNoDrain, leaveSlot } from '../hook/slot.ts';
+import { expectNoDrain, expectOther, leaveSlot } from '../hook/slot.ts';
 import { DRAIN_COMES_WITHIN } from '../hook/turn.ts';
 import { leadAlong } from '../leader/along.ts';
 import { openState } from '../leader/open-state.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
 import { portalIdentity } from '../portal/identity.ts';
+import { drainStatus } from '../state/drain.ts';
 import { standBack } from '../state/hurry.ts';
 import { OpenStates } from '../state/open-states.ts';
-import { CHECKPOINT_PAGES } from '../state/state.ts';
+import { CHECKPOINT_PAGES, type State } from '../state/state.ts';
 import { StateUnusable } from '../state/unusable.ts';
 import { exportAlong } from '../telemetry/along.ts';
 import { basis } from './basis.ts';
@@ -115,11 +116,18 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
     return leadAlong(attending, config, open, calls, log, portalFailed.signal, () => takesCalls);
   };
   const delivered = async (): Promise<void> => {
-    await deliver(config, state, log, { force: false, linger: LINGER_MS, along });
-    // Where another one does it already.
-    leaveSlot();
+    const report = await deliver(config, state, log, { force: false, linger: LINGER_MS, along });
+    if (report === null) await leaveToOther(state);
   };
   await exportAlong(delivered, config, state, log);
+}
+
+/** Where another process does it already, or nothing can be recorded. */
+async function leaveToOther(state: State): Promise<void> {
+  const { pid } = await state.read(drainStatus);
+  if (pid === null) expectNoDrain();
+  else expectOther(pid);
+  leaveSlot();
 }
 
 function tell(report: DrainReport, log: Log): DrainReport {

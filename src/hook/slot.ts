@@ -1,5 +1,6 @@
 import { closeSync, writeFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
+import { statOf } from '../state/process.ts';
 import { makeFolder, runFolder, writeWhole } from '../state/run-folder.ts';
 import { uptimeSeconds } from './elapsed.ts';
 import { patienceFor } from './turn.ts';
@@ -33,9 +34,19 @@ const USELESS_FOR_S = 60;
 
 /** Of a drain that hooks wait for, and that cannot take their calls: nor could the next one. */
 export function expectNoDrain(): void {
-  if (!wasGiven) return;
+  if (wasGiven) noteComing(USELESS_FOR_S, process.pid);
+}
+
+/** Likewise of one that leaves the work to that process, as the next one would have to. */
+export function expectOther(pid: number): void {
+  if (wasGiven) noteComing(0, pid);
+}
+
+/** None is started for so many seconds, and as long as that process is there (bin/ocagent-hook, expect_drain). */
+function noteComing(seconds: number, pid: number): void {
   try {
-    writeFileSync(runFolder('coming'), `${Math.floor(uptimeSeconds())} ${USELESS_FOR_S}\n`);
+    const uptime = Math.floor(uptimeSeconds());
+    writeFileSync(runFolder('coming'), `${uptime} ${seconds} ${pid} ${statOf(pid).started}\n`);
   } catch {
     // Then one is started again soon.
   }

@@ -4,8 +4,9 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { type Agent, CONNECT, expectsDrain, LAUNCHER } from './agent.ts';
+import { type Agent, CONNECT, expectsDrain, LAUNCHER, withoutReception } from './agent.ts';
 import { awaitedInodes, BUSY, ownMachine, patience, whereRunnable } from './busy-machine.ts';
+import { EVENTS } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, sign } from './handed-over.ts';
 import { PATIENT, until } from './leader.ts';
@@ -22,6 +23,12 @@ const isFree = (agent: Agent): boolean =>
 function waiting(agent: Agent): number {
   const inode = existsSync(coming(agent)) ? statSync(coming(agent)).ino : 0;
   return awaitedInodes().filter((awaited) => awaited === inode).length;
+}
+
+/** As if the last had been started a minute and more before. */
+function longAgo(agent: Agent): void {
+  const [, ...rest] = readFileSync(coming(agent), 'latin1').split(' ');
+  writeFileSync(coming(agent), [uptime() - 70, ...rest].join(' '));
 }
 
 const uptime = (): number => Math.floor(Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]));
@@ -161,7 +168,7 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
     assert.equal(await after(`${uptime() - 6}\n`), 1, 'longer ago');
     assert.equal(await after(`${uptime() + 1_000}\n`), 1, 'before the machine was started anew');
     assert.equal(await after('soon\n'), 1, 'nobody knows when');
-    assert.match(readFileSync(coming(agent), 'latin1'), /^\d+\n$/);
+    assert.match(readFileSync(coming(agent), 'latin1'), /^\d+ 5 \d+ \d+\n$/);
   });
 
   test('is not started again for a minute where it cannot take calls: there is no time for two ways', async () => {
@@ -170,7 +177,7 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
     patience(agent, '60');
     assert.equal((await connect(agent, launcher).ended).code, ALONE);
     const noted = (): string => (existsSync(coming(agent)) ? readFileSync(coming(agent), 'latin1') : '');
-    await until(() => / 60\n$/.test(noted()), 'it has said so');
+    await until(() => / 60 /.test(noted()), 'it has said so');
     writeFileSync(coming(agent), `${uptime() - 50} 60\n`);
     assert.equal((await connect(agent, launcher).ended).code, ALONE);
     assert.match(noted(), / 60\n$/, 'nobody has written since');
@@ -197,11 +204,40 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
       assert.equal((await connect(agent, launcher, 'alice', '2').ended).code, ALONE);
       await until(() => isFree(agent), 'it has given up what they wait for');
       assert.equal(existsSync(sign(agent)), false);
+      longAgo(agent);
+      const before = readFileSync(coming(agent), 'latin1');
+      assert.equal((await connect(agent, launcher, 'alice', '3').ended).code, ALONE);
+      assert.equal(readFileSync(coming(agent), 'latin1'), before, 'nor is another started beside it');
     } finally {
       db.exec('ROLLBACK');
       db.close();
     }
     await until(() => existsSync(sign(agent)), 'it comes all the same');
+    await until(() => agent.drain === null, 'and goes');
+  });
+
+  test('is not started again beside the one that it would leave the work to, and which takes no calls', async () => {
+    await using agent = await fixture.install(`${PATIENT[0]}\n${EVENTS}`, PATIENT[1]);
+    expectsDrain(agent);
+    // Nobody can hand it a call.
+    withoutReception(agent);
+    const release = fixture.portal.hold('ReportConnect');
+    await agent.hook({ ...CONNECT, USERNAME: 'alice' }, [...whereRunnable(agent, 1), LAUNCHER]);
+    await until(() => agent.drain !== null, 'it works');
+    const launcher = over(agent, `exit ${ALONE}`, `exec ${process.execPath} "$@"`);
+    patience(agent, '60');
+    assert.equal((await connect(agent, launcher, 'alice', '2').ended).code, ALONE);
+    await until(() => readFileSync(coming(agent), 'latin1').includes(` 0 ${agent.drain} `), 'it has said so');
+    longAgo(agent);
+    const before = readFileSync(coming(agent), 'latin1');
+    assert.equal((await connect(agent, launcher, 'alice', '3').ended).code, ALONE);
+    assert.equal(readFileSync(coming(agent), 'latin1'), before);
+    process.kill(agent.drain ?? 0, 'SIGKILL');
+    await until(() => agent.drain === null, 'it is dead');
+    assert.equal((await connect(agent, launcher, 'alice', '4').ended).code, ALONE);
+    assert.notEqual(readFileSync(coming(agent), 'latin1'), before, 'but after it');
+    release();
+    await until(() => agent.drain !== null, 'it comes');
     await until(() => agent.drain === null, 'and goes');
   });
 
