@@ -4,7 +4,7 @@ import { type Along, deliver } from '../events/deliver.ts';
 import type { DrainReport } from '../events/drain.ts';
 import { leave } from '../hook/leave.ts';
 import { PATIENT_FLUSH_MS } from '../hook/serve.ts';
-import { expectNoDrain, expectOther, leaveSlot } from '../hook/slot.ts';
+import { expectNoDrain, expectOther, failExpected, leaveSlot } from '../hook/slot.ts';
 import { DRAIN_COMES_WITHIN } from '../hook/turn.ts';
 import { leadAlong } from '../leader/along.ts';
 import { openState } from '../leader/open-state.ts';
@@ -60,7 +60,7 @@ export async function runDrain(): Promise<void> {
     await work(config, isStale, log, logs);
     code = 0;
   } catch (error) {
-    expectNoDrain();
+    failExpected();
     if (error instanceof ConfigError) {
       for (const problem of error.problems) log.error('configuration error', { error: problem });
     } else if (error instanceof StateUnusable) {

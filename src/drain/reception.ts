@@ -3,7 +3,8 @@ import { configFile } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { startOf } from '../hook/elapsed.ts';
 import { leave } from '../hook/leave.ts';
-import { expectNoDrain } from '../hook/slot.ts';
+import { expectNoDrain, isExpected } from '../hook/slot.ts';
+import { patienceFor } from '../hook/turn.ts';
 import type { Log } from '../log/log.ts';
 import type { PortalCalls } from '../portal/calls.ts';
 import { milliseconds } from '../state/clock.ts';
@@ -30,6 +31,9 @@ const LOOK_MS = 100;
 const CLEAR_MS = 1_000;
 /** Milliseconds without a call after which it closes, if the work is done. */
 const LINGER_MS = 2_000;
+/** The same before the first call, where it is expected: hooks that it came too late for look for it between their turns. */
+const lingersFor = ({ hook }: Config): number =>
+  isExpected() ? patienceFor(hook.deadline) * 1_000 + LINGER_MS : LINGER_MS;
 /** After this it stays no longer than the work does: the next one reads everything anew. */
 const RETIRES_AFTER_MS = 10 * 60_000;
 /** How long it still looks once its sign is down: a launcher may just have read it. */
@@ -84,7 +88,8 @@ class Reception {
   #timers: readonly NodeJS.Timeout[] = [];
   #hasRetired = false;
   #opened = 0;
-  #lastCall = 0;
+  /** Until when it stays although no call comes. */
+  #stays = 0;
   /** When it was last looked whether what this process goes by has changed. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #inHand = 0;
@@ -133,7 +138,7 @@ class Reception {
     this.#timers = [setInterval(this.#look, LOOK_MS), setInterval(() => this.#clearAway(), CLEAR_MS)];
     this.#opened = milliseconds();
     // Whoever has started it is followed by others.
-    this.#lastCall = this.#opened;
+    this.#stays = this.#opened + lingersFor(this.#means.config);
     return null;
   }
 
@@ -154,14 +159,19 @@ class Reception {
   /** Calls come. They would have another drain started, too, if the work ended, and its lease were free. */
   isWanted(): boolean {
     const now = milliseconds();
-    return isSignUp() && now - this.#lastCall < LINGER_MS && now - this.#opened < RETIRES_AFTER_MS;
+    return isSignUp() && now < this.#stays && now - this.#opened < RETIRES_AFTER_MS;
   }
 
   /** What was changed before that moment is seen: of a crowd that was found together one look serves all. */
   #retireIfStale(since: number): void {
     if (since < this.#lookedAt) return;
     this.#lookedAt = milliseconds();
-    if (this.#means.isStale()) this.#retire();
+    try {
+      if (this.#means.isStale()) this.#retire();
+    } catch (error) {
+      // What cannot be looked at any more is not what was read.
+      this.#giveUp(error as Error);
+    }
   }
 
   /** Who comes from now on starts a process of his own, which goes by what is there now. */
@@ -257,11 +267,11 @@ class Reception {
     const status =
       this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);
     if (status === null) return answer.decline();
-    this.#lastCall = milliseconds();
+    this.#stays = milliseconds() + LINGER_MS;
     answer.give(status);
   }
 
-  /** Its place is gone, or full. Those that wait see to themselves. */
+  /** Its place is gone, or full, or what it goes by. Those that wait see to themselves. */
   #giveUp(error: Error): void {
     if (this.#hasRetired) return;
     this.#means.log.warn('no calls are taken over from hooks any more', { error: error.message });

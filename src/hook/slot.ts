@@ -19,6 +19,11 @@ const DESCRIPTOR = 9;
 const wasGiven = process.env['OCAGENT_SLOT'] === `${DESCRIPTOR}`;
 let isHeld = wasGiven;
 
+/** Of a drain: hooks wait for it, or have waited. */
+export function isExpected(): boolean {
+  return wasGiven;
+}
+
 /**
  * Lets the next hook start: this one is about to wait for something other than the processor, or has done its work. Only the first
  * call does anything.
@@ -37,6 +42,12 @@ export function expectNoDrain(): void {
   if (wasGiven) noteComing(USELESS_FOR_S, process.pid);
 }
 
+/** Of one that has failed. Why it did later says nothing of the next. */
+export function failExpected(): void {
+  if (isHeld) noteComing(USELESS_FOR_S, process.pid);
+  leaveSlot();
+}
+
 /** Likewise of one that leaves the work to that process, as the next one would have to. */
 export function expectOther(pid: number): void {
   if (wasGiven) noteComing(0, pid);
@@ -45,6 +56,7 @@ export function expectOther(pid: number): void {
 /** None is started for so many seconds, and as long as that process is there (bin/ocagent-hook, expect_drain). */
 function noteComing(seconds: number, pid: number): void {
   try {
+    makeFolder(runFolder());
     const uptime = Math.floor(uptimeSeconds());
     writeFileSync(runFolder('coming'), `${uptime} ${seconds} ${pid} ${statOf(pid).started}\n`);
   } catch {
@@ -52,7 +64,7 @@ function noteComing(seconds: number, pid: number): void {
   }
 }
 
-/** Has the launchers of the hooks to come know it. Where it cannot be written, hooks start all at once. */
+/** Has the launchers of the hooks to come know it. Where it cannot be written they go by what is right for the default. */
 export function writePatience({ hook }: Config): void {
   const patience = `${patienceFor(hook.deadline)}`;
   if (process.env['OCAGENT_PATIENCE'] === patience) return;

@@ -1,11 +1,28 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { type Agent, CONNECT, expectsDrain, LAUNCHER, withoutReception } from './agent.ts';
-import { awaitedInodes, BUSY, ownMachine, patience, whereRunnable } from './busy-machine.ts';
+import {
+  awaited,
+  awaitedInodes,
+  BUSY,
+  ownMachine,
+  patience,
+  takeAll,
+  whereRunnable,
+} from './busy-machine.ts';
 import { EVENTS } from './events.ts';
 import { withPortal } from './fixture.ts';
 import { ALONE, sign } from './handed-over.ts';
@@ -239,6 +256,55 @@ describe('a drain that is started before many hooks', MOUNTS, () => {
     release();
     await until(() => agent.drain !== null, 'it comes');
     await until(() => agent.drain === null, 'and goes');
+  });
+
+  test('takes a call also after those that it came too late for wait for a turn of their own', async () => {
+    await using agent = await install('[hook]\ndeadline = "24s"');
+    using machine = await ownMachine(agent);
+    const gate = join(agent.folder, 'gate');
+    execFileSync('mkfifo', [gate]);
+    const drain = `read -r _ <${gate}; exec ${process.execPath} "$@"`;
+    const launcher = over(
+      agent,
+      `[ "$USERNAME" = alice ] && exit ${ALONE}; exec ${process.execPath} "$@"`,
+      drain,
+    );
+    const bob = { ...CONNECT, USERNAME: 'bob', ID: '2' };
+    assert.equal((await agent.hook(bob, [...machine.on(1), launcher])).code, 0);
+    using _taken = await takeAll(agent);
+    // Until the next turn, which is longer than the drain would stay without any call.
+    patience(agent, '5');
+    const command = [...machine.on(BUSY), launcher];
+    const first = agent.start({ ...CONNECT, USERNAME: 'alice', ID: '3' }, command);
+    await until(() => awaited(agent).length === 1, 'the first waits for its turn');
+    const next = agent.start({ ...CONNECT, USERNAME: 'bob', ID: '4' }, command);
+    await until(() => awaited(agent).length === 2, 'the next has waited for the drain in vain');
+    writeFileSync(gate, '\n');
+    const [one, two] = await Promise.all([first.ended, next.ended]);
+    assert.deepEqual([one.decision?.['username'], two.decision?.['username']], ['alice', 'bob'], one.stderr);
+    assert.deepEqual([one.code, two.code], [0, 0]);
+  });
+
+  test('is not sent for by what a stranger has put there', async () => {
+    await using agent = await install();
+    const victim = join(agent.folder, 'victim');
+    writeFileSync(victim, 'precious\n');
+    chmodSync(agent.runDir, 0o777);
+    patience(agent, '60');
+    const started = join(agent.folder, 'started');
+    const launcher = over(agent, `exit ${ALONE}`, `echo >${started}`);
+    for (const put of [
+      () => symlinkSync(victim, coming(agent)),
+      () => execFileSync('mkfifo', [coming(agent)]),
+      () => writeFileSync(coming(agent), ''),
+    ]) {
+      rmSync(coming(agent), { force: true });
+      put();
+      lchownSync(coming(agent), 65_534, 65_534);
+      assert.equal((await connect(agent, launcher).ended).code, ALONE);
+    }
+    assert.equal(readFileSync(victim, 'latin1'), 'precious\n');
+    assert.equal(existsSync(started), false);
   });
 
   test('is not waited for by a connect that is told to end: it is refused', async () => {

@@ -3,12 +3,14 @@ import { spawnSync } from 'node:child_process';
 import {
   chownSync,
   closeSync,
+  copyFileSync,
   existsSync,
   openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -327,6 +329,25 @@ describe('a call, while a drain is there', () => {
       assert.equal(run.code, ALONE, run.stderr);
       assert.equal(existsSync(sign(agent)), false, 'and none is handed over any more');
     }
+  });
+
+  test('is declined at once where it cannot be looked whether a file is another', async () => {
+    await using agent = await install();
+    const ca = join(agent.folder, 'ca.crt');
+    copyFileSync(fixture.certificates.ca, ca);
+    const text = readFileSync(agent.configFile, 'utf8');
+    writeFileSync(agent.configFile, text.replace(/ca_file = ".*"/, `ca_file = "${ca}"`));
+    const command = withoutNode(agent);
+    await until(() => agent.drain === null, 'the next drain goes by that');
+    // It has work, and stays.
+    const release = fixture.portal.hold('ReportConnect');
+    await attended(agent);
+    rmSync(ca);
+    symlinkSync(ca, ca);
+    const began = performance.now();
+    assert.equal((await agent.hook({ ...CONNECT, USERNAME: 'bob' }, command)).code, ALONE);
+    assert.ok(performance.now() - began < 15_000, 'not after portal.timeout and a second');
+    release();
   });
 
   test('is not handed over for another configuration, nor where the sign is not to be trusted', async () => {
