@@ -31,7 +31,7 @@ const LOOK_MS = 100;
 const CLEAR_MS = 1_000;
 /** Milliseconds without a call after which it closes, if the work is done. */
 const LINGER_MS = 2_000;
-/** The same before the first call, where it is expected: hooks that it came too late for look for it between their turns. */
+/** The same where it is expected: hooks that it came too late for look for it between their turns. */
 const lingersFor = ({ hook }: Config): number =>
   isExpected() ? patienceFor(hook.deadline) * 1_000 + LINGER_MS : LINGER_MS;
 /** After this it stays no longer than the work does: the next one reads everything anew. */
@@ -82,14 +82,14 @@ export async function receiveAlong<T>(
 class Reception {
   readonly #means: ReceptionMeans;
   readonly #shared: Shared;
+  readonly #lingers: number;
   readonly #calls = runFolder('calls');
   readonly #answers = runFolder('answers');
   #arrivals: Arrivals | null = null;
   #timers: readonly NodeJS.Timeout[] = [];
   #hasRetired = false;
   #opened = 0;
-  /** Until when it stays although no call comes. */
-  #stays = 0;
+  #lastCall = 0;
   /** When it was last looked whether what this process goes by has changed. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #inHand = 0;
@@ -100,6 +100,7 @@ class Reception {
 
   constructor(means: ReceptionMeans) {
     this.#means = means;
+    this.#lingers = lingersFor(means.config);
     this.#shared = {
       states: means.states,
       turnstile: new Turnstile(),
@@ -138,7 +139,7 @@ class Reception {
     this.#timers = [setInterval(this.#look, LOOK_MS), setInterval(() => this.#clearAway(), CLEAR_MS)];
     this.#opened = milliseconds();
     // Whoever has started it is followed by others.
-    this.#stays = this.#opened + lingersFor(this.#means.config);
+    this.#lastCall = this.#opened;
     return null;
   }
 
@@ -159,7 +160,7 @@ class Reception {
   /** Calls come. They would have another drain started, too, if the work ended, and its lease were free. */
   isWanted(): boolean {
     const now = milliseconds();
-    return isSignUp() && now < this.#stays && now - this.#opened < RETIRES_AFTER_MS;
+    return isSignUp() && now - this.#lastCall < this.#lingers && now - this.#opened < RETIRES_AFTER_MS;
   }
 
   /** What was changed before that moment is seen: of a crowd that was found together one look serves all. */
@@ -267,7 +268,7 @@ class Reception {
     const status =
       this.#hasRetired || !('env' in call) ? null : await serveCall(call, answer, this.#shared, config, log);
     if (status === null) return answer.decline();
-    this.#stays = milliseconds() + LINGER_MS;
+    this.#lastCall = milliseconds();
     answer.give(status);
   }
 
