@@ -13,6 +13,7 @@ import type { State } from '../state/state.ts';
 import { type Answer, TakenBack } from './answer.ts';
 import type { ClosingLogs } from './closing-logs.ts';
 import type { HandedOver } from './handed-over.ts';
+import type { Strikes } from './strikes.ts';
 import type { Turnstile } from './turnstile.ts';
 
 /** This process is not the one to answer: the launcher is to start one of its own. */
@@ -23,6 +24,7 @@ export interface Shared {
   readonly states: OpenStates;
   readonly calls: PortalCalls;
   readonly turnstile: Turnstile;
+  readonly strikes: Strikes;
   readonly logs: ClosingLogs;
   /** The portal has failed: who comes later makes a connection of his own. */
   onPortalFailed(): void;
@@ -95,7 +97,7 @@ class SharedPortalAccess implements PortalAccess {
    * @throws {TakenBack}
    */
   async ask(request: Request, atMost: number): Promise<PortalResult> {
-    const { calls, turnstile } = this.#shared;
+    const { calls, turnstile, strikes } = this.#shared;
     const isTrial = Number.isFinite(atMost);
     const since = milliseconds();
     const hasWaited = await turnstile.enter();
@@ -112,7 +114,9 @@ class SharedPortalAccess implements PortalAccess {
           ? await this.#try(request, spent, left)
           : await askPortal(this.#config, request, spent, left, async () => calls);
       answered = 'answer' in result;
+      if (answered) strikes.answered();
       if ('answer' in result || isOurSlowness(result.failure)) return result;
+      if (!strikes.failed(request.username, result.failure)) return result;
       this.#shared.onPortalFailed();
       // A connection that stood may have died without a word: a second call will show.
       if (hadConnection && !isTrial && result.failure.code === 'DEADLINE_EXCEEDED') throw new Declined();

@@ -22,6 +22,7 @@ import { clearLeftovers, type HandedOver, type Taken, type Whose } from './hande
 import { runsAlike } from './kin.ts';
 import { FLUSH_MS, serveCall } from './serve-call.ts';
 import { born, dropName, isSignUp, patienceOf, putUpSign, takeDownSign } from './sign.ts';
+import { Strikes } from './strikes.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** To whoever does not wait for it this signal does nothing: the process id that a launcher has read may be a stranger's by now. */
@@ -104,6 +105,7 @@ class Reception {
     this.#shared = {
       states: means.states,
       turnstile: new Turnstile(),
+      strikes: new Strikes(),
       logs: means.logs,
       calls: means.calls,
       onPortalFailed: () => {

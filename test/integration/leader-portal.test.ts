@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { CertificateFiles } from '../../scripts/portal/certificates.ts';
@@ -8,6 +8,7 @@ import { isAlive } from '../../src/state/process.ts';
 import { type Agent, CONNECT, type Run, withoutReception } from './agent.ts';
 import { EVENTS, gone, stderrOf } from './events.ts';
 import { withPortal } from './fixture.ts';
+import { sign } from './handed-over.ts';
 import { calm, holding, leadBy, leader, PATIENT, questions, stays, until, Waiter, write } from './leader.ts';
 
 const USERS = Object.fromEntries(
@@ -304,10 +305,10 @@ describe('a drain', () => {
     assert.notEqual(staying.waiter.answer, null);
   });
 
-  const failing = async (agent: Agent): Promise<void> => {
+  const failing = async (agent: Agent, error: 'INTERNAL' | 'UNAVAILABLE'): Promise<void> => {
     const { portal } = fixture;
     using drain = await draining(agent, portal);
-    await portal.setPolicy({ users: { ...POLICY.users, user1: { error: 'INTERNAL' } } });
+    await portal.setPolicy({ users: { ...POLICY.users, user1: { error } } });
     const failed = await agent.connect('user1', { ID: '1' });
     assert.equal(failed.decision?.['source'], 'fail-close', failed.stderr);
     await until(() => leader(agent) === 0, 'it has given the lead back');
@@ -323,12 +324,30 @@ describe('a drain', () => {
   test('that the portal has failed over a question leads no more, and works on', async () => {
     await using agent = await install();
     withoutReception(agent);
-    await failing(agent);
+    await failing(agent, 'INTERNAL');
+  });
+
+  test('that the portal has failed for two users goes on taking calls, and for three takes no more', async () => {
+    await using agent = await install();
+    const { portal } = fixture;
+    using drain = await draining(agent, portal);
+    const sick = ['user1', 'user2', 'user3'];
+    const failing = Object.fromEntries(sick.map((user) => [user, { error: 'INTERNAL' }]));
+    await portal.setPolicy({ users: { ...POLICY.users, ...failing } });
+    for (const user of sick) {
+      assert.equal(existsSync(sign(agent)), true);
+      const run = await agent.connect(user, { ID: user.slice(-1) });
+      assert.equal(run.decision?.['source'], 'fail-close', run.stderr);
+    }
+    assert.equal(existsSync(sign(agent)), false);
+    drain.release();
+    await portal.answered(1, 'ReportConnect', 60_000);
+    await gone(agent);
   });
 
   test('that the portal has failed over a call that was handed over leads no more, takes no more calls, and works on', async () => {
     await using agent = await install();
-    await failing(agent);
+    await failing(agent, 'UNAVAILABLE');
   });
 
   test('that is killed leaves those that wait to one of them', async () => {

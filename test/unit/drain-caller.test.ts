@@ -8,6 +8,7 @@ import { Declined, HandedOverCaller } from '../../src/drain/caller.ts';
 import { ClosingLogs } from '../../src/drain/closing-logs.ts';
 import type { HandedOver } from '../../src/drain/handed-over.ts';
 import { patienceOf } from '../../src/drain/sign.ts';
+import { Strikes } from '../../src/drain/strikes.ts';
 import { Turnstile } from '../../src/drain/turnstile.ts';
 import type { PortalResult } from '../../src/policy/types.ts';
 import type { PortalCalls } from '../../src/portal/calls.ts';
@@ -26,11 +27,30 @@ const REQUEST = {
   sessionId: '1-1',
 };
 
-const failure = (code: 'DEADLINE_EXCEEDED' | 'UNAVAILABLE', counts: 'no' | 'provokable'): PortalResult => ({
+const failure = (
+  code: 'DEADLINE_EXCEEDED' | 'UNAVAILABLE' | 'INTERNAL',
+  counts: 'no' | 'provokable',
+): PortalResult => ({
   failure: { code, detail: '', cure: '', counts, misconfigured: false },
 });
 
-function access(t: TestContext, result: PortalResult, { isConnected = true, hasRetired = false } = {}) {
+const ALLOWED: PortalResult = {
+  answer: {
+    allowed: true,
+    reason: '',
+    routes: [],
+    dnsServers: [],
+    shouldDisconnect: false,
+    cacheTtl: 'none',
+    storable: true,
+  },
+};
+
+function access(
+  t: TestContext,
+  result: PortalResult,
+  { isConnected = true, hasRetired = false, strikes = new Strikes() } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'ocagent-answers-'));
   t.after(() => rmSync(folder, { recursive: true }));
   // This very process waits.
@@ -54,6 +74,7 @@ function access(t: TestContext, result: PortalResult, { isConnected = true, hasR
   const caller = new HandedOverCaller(call, new Answer(folder, call, false), {
     states: new OpenStates(),
     turnstile: new Turnstile(),
+    strikes,
     logs: new ClosingLogs(),
     calls,
     onPortalFailed: () => {
@@ -89,6 +110,28 @@ describe('a call that a drain asks the portal for', () => {
     const { portal, seen } = access(t, slow);
     assert.equal(await portal.ask(REQUEST, WHATEVER, null), slow);
     assert.equal(seen.failed, 0);
+  });
+
+  test('says nothing of the connection where the portal fails for one user, or for two between answers', async (t) => {
+    const { portal, seen } = access(t, failure('INTERNAL', 'provokable'));
+    for (let i = 0; i < 9; i++) await portal.ask(REQUEST, WHATEVER, null);
+    assert.deepEqual(seen, { asked: 9, failed: 0 });
+    const ask = async (result: PortalResult, username: string, strikes: Strikes): Promise<number> => {
+      const one = access(t, result, { strikes });
+      await one.portal.ask({ ...REQUEST, username }, WHATEVER, null);
+      return one.seen.failed;
+    };
+    const sick = failure('INTERNAL', 'provokable');
+    const strikes = new Strikes();
+    for (let i = 0; i < 9; i++) {
+      assert.equal(await ask(sick, `a${i}`, strikes), 0);
+      assert.equal(await ask(sick, `b${i}`, strikes), 0);
+      assert.equal(await ask(ALLOWED, 'c', strikes), 0);
+    }
+    assert.equal(await ask(sick, 'a', strikes), 0);
+    assert.equal(await ask(sick, 'b', strikes), 0);
+    assert.equal(await ask(sick, 'c', strikes), 1, 'but of three in a row');
+    assert.equal(await ask(failure('UNAVAILABLE', 'provokable'), 'a', new Strikes()), 1, 'or of its own');
   });
 
   test('is not asked once the portal has failed over another one', async (t) => {
