@@ -52,13 +52,16 @@ export class Wait {
   async pause(): Promise<boolean> {
     this.#spend(0);
     this.#tries += 1;
-    if (this.#patience.left === 0) return false;
-    // By the clock: many waits in one process spend this time together.
-    if (this.#tries < SOON_TRIES && this.#since - this.#first < SOON_MS) return true;
-    // Siblings that collided once must not meet again at the same moment.
-    const wait = Math.min(this.#patience.left, 2 + Math.random() * 18);
-    await sleep(wait);
-    this.#spend(wait);
+    // Also where no patience is left: what has waited for long is not to be lost over somebody who has the lock for milliseconds. By the clock: many
+    // waits in one process spend this time together.
+    if (this.#tries > 1 && (this.#tries >= SOON_TRIES || this.#since - this.#first >= SOON_MS)) {
+      if (this.#patience.left === 0) return false;
+      // Siblings that collided once must not meet again at the same moment.
+      const wait = Math.min(this.#patience.left, 2 + Math.random() * 18);
+      await sleep(wait);
+      this.#spend(wait);
+    }
+    await turn();
     return true;
   }
 
@@ -68,6 +71,14 @@ export class Wait {
     this.#patience.spend(Math.max(atLeast, now - this.#since));
     this.#since = now;
   }
+}
+
+let last = Promise.resolve();
+
+/** Of many waits in one process one tries in each turn of its event loop, so that what else there is to do comes in between. */
+function turn(): Promise<void> {
+  last = last.then(() => new Promise((resolve) => setImmediate(resolve)));
+  return last;
 }
 
 /** Milliseconds. node:timers/promises has one, but every hook would pay for loading it. */

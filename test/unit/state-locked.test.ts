@@ -3,6 +3,7 @@ import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { count, total } from '../../src/state/counters.ts';
 import type { State } from '../../src/state/state.ts';
@@ -109,6 +110,45 @@ describe('a state that another process holds', () => {
     t.after(() => clearInterval(timer));
     await state.step(countOne);
     assert.ok(ticks >= 5, `${ticks} ticks`);
+  });
+
+  test('nor when many wait in it: one tries in each turn of its event loop', async (t) => {
+    const { path } = await locked(t, 300);
+    const states = await Promise.all(Array.from({ length: 20 }, () => openState(path)));
+    let tries = 0;
+    let most = 0;
+    const { exec } = Database.prototype;
+    t.mock.method(Database.prototype, 'exec', function (this: Database.Database, sql: string) {
+      tries += 1;
+      return exec.call(this, sql);
+    });
+    const steps = Promise.all(states.map((state) => state.step(countOne)));
+    // The first of each is its own.
+    await nextTurn();
+    let isOver = false;
+    void steps.then(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      tries = 0;
+      await nextTurn();
+      most = Math.max(most, tries);
+    }
+    await steps;
+    // What it is tried for is done in the same turn: beginning, committing, and emptying the log.
+    assert.ok(most <= 3, `${most} in one turn`);
+  });
+
+  test('is written also with all patience spent, where somebody has the lock for a moment', async (t) => {
+    const path = join(scratch(t), 'state.db');
+    const state = await openState(path, { patience: 0 });
+    const other = new Database(path);
+    t.after(() => other.close());
+    other.exec('BEGIN IMMEDIATE');
+    const step = state.step(countOne);
+    other.exec('ROLLBACK');
+    assert.equal(await step, 1);
+    assert.equal(state.unrecorded, null);
   });
 
   test('and of which a reading finds the index torn leaves nothing begun behind', async (t) => {
