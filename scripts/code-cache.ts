@@ -1,5 +1,8 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { launcherFlags } from './launcher-flags.ts';
@@ -20,6 +23,11 @@ export async function makeCodeCache(dist: string, buildId: string, scratch: stri
     certificates: files.directory,
     policy: { default: { allowed: false, reason: 'unknown' }, users: { alice: { allowed: true } } },
   });
+  const collector = createServer((request, response) => {
+    request.resume().on('end', () => response.setHeader('content-type', 'application/json').end('{}'));
+  });
+  collector.listen(0, '127.0.0.1');
+  await once(collector, 'listening');
   const config = join(scratch, 'config.toml');
   writeFileSync(
     config,
@@ -28,6 +36,8 @@ address = "${portal.address}"
 tls = { ca_file = "${files.ca}", cert_file = "${files.agentCertificate}", key_file = "${files.agentKey}" }
 [state]
 path = "${join(scratch, 'state', 'state.db')}"
+[telemetry]
+endpoint = "http://127.0.0.1:${(collector.address() as AddressInfo).port}/v1/metrics"
 `,
     { mode: 0o600 },
   );
@@ -83,6 +93,7 @@ path = "${join(scratch, 'state', 'state.db')}"
   } finally {
     process.off('SIGUSR1', deaf);
     await portal.close();
+    collector.close();
     rmSync(scratch, { recursive: true, force: true });
   }
   const made = readdirSync(dist).filter((name) => name.endsWith('.cache'));

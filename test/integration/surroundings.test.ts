@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { LAUNCHER } from './agent.ts';
+import { Collector } from './collector.ts';
 import { withPortal } from './fixture.ts';
 
 const ROOT = join(LAUNCHER, '..', '..');
@@ -124,9 +125,9 @@ describe("V8's code cache", () => {
     return folder;
   };
 
-  test('was made by the build, for the way to the portal and for the drain, too', () => {
+  test('was made by the build, for the way to the portal, for the drain and its export, too', () => {
     const caches = readdirSync(join(ROOT, 'dist')).filter((name) => name.endsWith('.cache'));
-    const chunks = ['drain', 'main', 'portal'];
+    const chunks = ['drain', 'main', 'otlp', 'portal'];
     assert.deepEqual(caches.map((name) => name.split('.')[0]).sort(), chunks);
   });
 
@@ -155,6 +156,13 @@ describe("V8's code cache", () => {
       assert.equal(run.decision?.['source'], source, run.stderr);
     }
     assert.equal(readFileSync(seen, 'utf8'), 'main.cjs false\nportal.cjs false\nmain.cjs false\n');
+    await using collector = await Collector.start();
+    writeFileSync(agent.configFile, `\n[telemetry]\nendpoint = "${collector.endpoint}"\n`, { flag: 'a' });
+    rmSync(seen);
+    const drain = await agent.hook({}, [join(copy, 'bin', 'ocagent-hook'), 'drain']);
+    assert.equal(drain.code, 0, drain.stderr);
+    const chunks = ['drain', 'main', 'otlp', 'portal'].map((chunk) => `${chunk}.cjs false`);
+    assert.deepEqual(readFileSync(seen, 'utf8').split('\n').filter(Boolean).sort(), chunks);
   });
 
   test('is not needed: without it, or with one that V8 rejects, the hook answers all the same', async () => {
