@@ -1,6 +1,7 @@
 import { ConfigError, configFile, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LOG, Log } from '../log/log.ts';
+import { launcherWaits } from '../state/process.ts';
 import { readCall } from './environment.ts';
 import { launcherAnswers, statusFor } from './launcher.ts';
 import { leave } from './leave.ts';
@@ -24,7 +25,9 @@ export async function runHook(): Promise<void> {
   // ocserv waits for a connect that it told to end, so it ends at once; a status other than 0 tells it that no session
   // came up. Once the answer stands it stands; and a disconnect happens only once, so it is not given up at all.
   process.on('SIGTERM', () => {
-    if (process.env['REASON'] === 'connect' && (final === null || stays)) leave(TERMINATED);
+    // One that stays for others, though, goes when nobody waits for its own answer any more.
+    const isToldAlready = stays && !launcherWaits();
+    if (process.env['REASON'] === 'connect' && (final === null || isToldAlready)) leave(TERMINATED);
   });
   const fault = (error: unknown): void => {
     if (final !== null) return;
