@@ -109,15 +109,20 @@ class SharedPortalAccess implements PortalAccess {
       const hadConnection = calls.isConnected;
       const left = atMost - (milliseconds() - since);
       const spent = this.#caller.spent();
-      const result =
-        isTrial && !calls.isProven
-          ? await this.#try(request, spent, left)
-          : await askPortal(this.#config, request, spent, left, async () => calls);
+      if (isTrial && !calls.isProven) {
+        const tried = await this.#try(request, spent, left);
+        answered = 'answer' in tried;
+        if ('failure' in tried && !isOurSlowness(tried.failure)) this.#shared.onPortalFailed();
+        return tried;
+      }
+      const result = await askPortal(this.#config, request, spent, left, async () => calls);
       answered = 'answer' in result;
       if (answered) strikes.answered();
       if ('answer' in result || isOurSlowness(result.failure)) return result;
-      if (!strikes.failed(request.username, result.failure)) return result;
-      this.#shared.onPortalFailed();
+      const verdict = strikes.failed(request.username, result.failure);
+      if (verdict === 'nobody') return result;
+      if (verdict === 'everybody') this.#shared.onPortalFailed();
+      else if (!isTrial) throw new Declined();
       // A connection that stood may have died without a word: a second call will show.
       if (hadConnection && !isTrial && result.failure.code === 'DEADLINE_EXCEEDED') throw new Declined();
       return result;

@@ -124,9 +124,10 @@ async function work(config: Config, isStale: () => boolean, log: Log, logs: Clos
 
 /** Where another process does it already, or nothing can be recorded. */
 async function leaveToOther(state: State): Promise<void> {
+  const cannotRecord = state.unrecorded !== null;
   const { pid } = await state.read(drainStatus);
-  if (pid === null) expectNoDrain();
-  else expectOther(pid);
+  if (pid !== null) expectOther(pid);
+  else if (cannotRecord) expectNoDrain();
   leaveSlot();
 }
 

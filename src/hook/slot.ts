@@ -42,15 +42,15 @@ export function expectNoDrain(): void {
   if (wasGiven) noteComing(USELESS_FOR_S, process.pid);
 }
 
+/** Likewise of one that leaves the work to that process, as the next one would have to. */
+export function expectOther(pid: number): void {
+  if (wasGiven) noteComing(0, pid);
+}
+
 /** Of one that has failed. Why it did later says nothing of the next. */
 export function failExpected(): void {
   if (isHeld) noteComing(USELESS_FOR_S, process.pid);
   leaveSlot();
-}
-
-/** Likewise of one that leaves the work to that process, as the next one would have to. */
-export function expectOther(pid: number): void {
-  if (wasGiven) noteComing(0, pid);
 }
 
 /** None is started for so many seconds, and as long as that process is there (bin/ocagent-hook, expect_drain). */
@@ -58,7 +58,8 @@ function noteComing(seconds: number, pid: number): void {
   try {
     makeFolder(runFolder());
     const uptime = Math.floor(uptimeSeconds());
-    writeFileSync(runFolder('coming'), `${uptime} ${seconds} ${pid} ${statOf(pid).started}\n`);
+    const whose = process.env['OCAGENT_CONFIG'] ?? '';
+    writeFileSync(runFolder('coming'), `${uptime} ${seconds} ${pid} ${statOf(pid).started} ${whose}\n`);
   } catch {
     // Then one is started again soon.
   }

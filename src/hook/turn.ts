@@ -3,8 +3,8 @@ const LONGEST = 10;
 
 /** Seconds for which hooks on a busy machine wait for a drain that was started for them (bin/ocagent-hook). */
 export const DRAIN_COMES_WITHIN = 2;
-/** And for how many slots after that, with the one after a drain that has given the call back. */
-const TURNS = 3 + 1;
+/** And for how many slots after that, and again after a drain that has come, and has given the call back. */
+const TURNS = 3 + 3;
 
 /**
  * Whole seconds that a hook may wait for a slot before it tries the next, whose process may have stopped. On a machine that is too small for

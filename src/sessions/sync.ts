@@ -17,6 +17,7 @@ import { loadOcctlContact, noteOcctlAnswered, noteOcctlDead } from '../state/occ
 import { lastSeq } from '../state/outbox.ts';
 import type { State } from '../state/state.ts';
 import type { Transaction } from '../state/transaction.ts';
+import { unwritable } from '../state/unusable.ts';
 import { missing, recordOf, reportLive, serverIsDead, takeUp } from './reconcile.ts';
 import { validateSessions } from './validate.ts';
 
@@ -129,10 +130,15 @@ async function withList(
       return [session];
     }),
   );
-  const found = new Set(live.map(({ id }) => id));
+  const found = new Set(live.done.map(({ id }) => id));
   const gone = [...before].filter((id) => !found.has(id));
   const closed = await closeThose(state, gone, (tx, session) => missing(tx, session, config));
-  return { live, takenUp: takenUp.length, closed, problems: unwritten(state) };
+  return {
+    live: live.done,
+    takenUp: takenUp.done.length,
+    closed: closed.done,
+    problems: unwritten(takenUp, live, closed),
+  };
 }
 
 async function withoutServer(
@@ -157,9 +163,10 @@ async function withoutServer(
   const closed = await closeThose(state, [...before], (tx, session) =>
     serverIsDead(tx, session, deadSince, config),
   );
-  const left = before.size - closed.length;
+  const left = before.size - closed.done.length;
   const waiting = `${why}; ${left} session(s) are closed if it stays so for a minute`;
-  return { live: [], takenUp: 0, closed, problems: [...(left > 0 ? [waiting] : []), ...unwritten(state)] };
+  const problems = [...(left > 0 ? [waiting] : []), ...unwritten(closed)];
+  return { live: [], takenUp: 0, closed: closed.done, problems };
 }
 
 /** @returns which were closed. One that has ended in good order since it was read is left alone. */
@@ -167,7 +174,7 @@ function closeThose(
   state: State,
   ids: readonly number[],
   close: (tx: Transaction, session: LiveSession) => boolean,
-): Promise<LiveSession[]> {
+): ReturnType<typeof inBatches<number, LiveSession>> {
   return inBatches(state, ids, BATCH, (tx, part) =>
     part.flatMap((id) => {
       const session = stillLive(tx, id);
@@ -176,8 +183,9 @@ function closeThose(
   );
 }
 
-function unwritten({ unrecorded }: State): string[] {
-  return unrecorded === null ? [] : [`the state cannot be written: ${unrecorded}`];
+function unwritten(...parts: readonly { readonly unrecorded: string | null }[]): string[] {
+  const why = parts.find(({ unrecorded }) => unrecorded !== null)?.unrecorded;
+  return why == null ? [] : [unwritable(why).message];
 }
 
 function droppedTotal(tx: Transaction): number {

@@ -2,30 +2,28 @@ import { milliseconds } from './clock.ts';
 import { sleep } from './patience.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
-import { unwritable } from './unusable.ts';
 
 /** Milliseconds between two transactions of one long work: whoever waits for the state gets his turn. */
 const PAUSE_MS = 2;
 
 /**
- * Work on many rows, a few in one transaction, each of which takes a few milliseconds. It can be done again from the beginning.
- * @returns what all came to.
- * @throws {StateUnusable} where a part cannot be written: a later one may well be, and what is missing would be known to nobody.
+ * Work on many rows, a few in one transaction, each of which takes a few milliseconds.
+ * @returns what all came to, and why some of it is not on record: the state alone tells that of its last step, and a later one may well be.
  */
 export async function inBatches<T, R>(
   state: State,
   all: readonly T[],
   batch: number,
   work: (tx: Transaction, part: readonly T[]) => readonly R[],
-): Promise<R[]> {
-  const results: R[] = [];
+): Promise<{ readonly done: readonly R[]; readonly unrecorded: string | null }> {
+  const done: R[] = [];
+  let unrecorded: string | null = null;
   for (let from = 0; from < all.length; from += batch) {
     if (from > 0) await sleep(PAUSE_MS);
-    const done = await state.step((tx) => work(tx, all.slice(from, from + batch)));
-    if (state.unrecorded !== null) throw unwritable(state.unrecorded);
-    results.push(...done);
+    done.push(...(await state.step((tx) => work(tx, all.slice(from, from + batch)))));
+    unrecorded ??= state.unrecorded;
   }
-  return results;
+  return { done, unrecorded };
 }
 
 /** What one transaction of a long work should take at most: a hook that meets it waits no longer. */

@@ -6,7 +6,7 @@ import { type Row, readAside } from './read-aside.ts';
 import { alone } from './set-aside.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
-import { troubleOf } from './unusable.ts';
+import { troubleOf, unwritable } from './unusable.ts';
 
 /** What was got out of a database that had been set aside as corrupt. */
 export interface Salvaged {
@@ -46,12 +46,14 @@ async function salvageAll(path: string, state: State): Promise<Salvaged[]> {
     const numbered = read.events.map((row, index) => ({ row, seq: start + index }));
     const sessions = await inBatches(state, read.sessions, BATCH, (tx, part) => [takeSessions(tx, part)]);
     const events = await inBatches(state, numbered, BATCH, (tx, part) => [takeEvents(tx, part, end)]);
+    const unrecorded = sessions.unrecorded ?? events.unrecorded;
+    if (unrecorded !== null) throw unwritable(unrecorded);
     for (const suffix of COMPANIONS) rename(file + suffix, `${path}.salvaged-${number}${suffix}`);
     results.push({
       file,
-      events: sum(events),
-      sessions: sum(sessions),
-      lost: [...read.lost, ...[...sessions, ...events].flatMap(({ lost }) => lost)],
+      events: sum(events.done),
+      sessions: sum(sessions.done),
+      lost: [...read.lost, ...[...sessions.done, ...events.done].flatMap(({ lost }) => lost)],
     });
   }
   return results;
@@ -100,12 +102,22 @@ function sum(parts: readonly Taken[]): number {
 
 /** The number up to which there is room for these: the first that is in the outbox, or else where it was when an earlier try began that was broken off. */
 function endOfNumbers(tx: Transaction, events: readonly Row[]): number {
-  for (const [index, { id }] of events.entries()) {
-    const taken = tx.row<{ seq: number }>('SELECT seq FROM event WHERE id = ? AND seq < 1', id ?? '');
-    if (taken !== undefined) return taken.seq - index + events.length;
-  }
   const first = tx.row<{ seq: number | null }>('SELECT min(seq) AS seq FROM event')?.seq ?? 1;
-  return Math.min(first, 1);
+  return endOfEarlierTry(tx, events) ?? Math.min(first, 1);
+}
+
+function endOfEarlierTry(tx: Transaction, events: readonly Row[]): number | null {
+  const ids = new Set(events.map(({ id }) => id));
+  for (const [index, { id }] of events.entries()) {
+    const taken = tx.row<{ seq: number }>('SELECT seq FROM event WHERE id = ?', id ?? '');
+    if (taken === undefined) continue;
+    const start = taken.seq - index;
+    const end = start + events.length;
+    // It can also be there out of a third database, into which a try was broken off: then others' are in between.
+    const between = tx.rows<{ id: string }>('SELECT id FROM event WHERE seq >= ? AND seq < ?', start, end);
+    return end <= 1 && between.every((one) => ids.has(one.id)) ? end : null;
+  }
+  return null;
 }
 
 interface Numbered {

@@ -140,6 +140,13 @@ ${config}
     return row !== undefined && isAlive(row.pid) ? row.pid : null;
   }
 
+  /** The same, where there must be one: a signal to nobody would be one to the tests themselves. */
+  get drainThere(): number {
+    const { drain } = this;
+    if (drain === null) throw new Error('there is no drain');
+    return drain;
+  }
+
   /** The state's own database, for what only it can tell. */
   query<T>(sql: string): T[] {
     const db = new Database(this.state, { timeout: 5_000 });

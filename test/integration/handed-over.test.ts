@@ -252,7 +252,7 @@ describe('a call, while a drain is there', () => {
     const before = fixture.portal.callsOf('CheckPolicy').length;
     const { ended } = agent.start({ ...CONNECT, USERNAME: 'bob' });
     await fixture.portal.arrived(before + 1, 'CheckPolicy');
-    process.kill(agent.drain ?? 0, 'SIGKILL');
+    process.kill(agent.drainThere, 'SIGKILL');
     await fixture.portal.arrived(before + 2, 'CheckPolicy');
     release();
     const { code, decision, stderr } = await ended;
@@ -262,7 +262,7 @@ describe('a call, while a drain is there', () => {
 
   test('is answered by a process of its own when the drain has stopped, and by nobody else later', async () => {
     await using agent = await install();
-    const drain = agent.drain ?? 0;
+    const drain = agent.drainThere;
     const before = fixture.portal.callsOf('CheckPolicy').length;
     process.kill(drain, 'SIGSTOP');
     const { code, stderr } = await agent.hook({ ...CONNECT, USERNAME: 'bob' }, withoutNode(agent));

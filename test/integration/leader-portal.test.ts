@@ -255,7 +255,7 @@ describe('a drain', () => {
     assert.equal(run.code, 0, run.stderr);
     await portal.arrived(1, 'ReportConnect', 60_000);
     await until(() => agent.drain !== null && leader(agent) === agent.drain, 'the drain leads');
-    return { release, [Symbol.dispose]: release, pid: agent.drain ?? 0 };
+    return { release, [Symbol.dispose]: release, pid: agent.drainThere };
   }
 
   const install = () => fixture.install(`${PATIENT[0]}\n${EVENTS}`, PATIENT[1]);

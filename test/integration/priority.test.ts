@@ -23,7 +23,7 @@ describe('a drain', {
     const report = fixture.portal.hold('ReportConnect');
     const connect = await agent.connect('alice');
     await fixture.portal.arrived(1, 'ReportConnect');
-    const drain = agent.drain ?? 0;
+    const drain = agent.drainThere;
     assert.ok(drain > 0, connect.stderr);
     assert.equal(getPriority(drain), Math.max(usual, 10));
 
@@ -50,7 +50,7 @@ describe('a drain', {
     const usual = getPriority();
     const report = fixture.portal.hold('ReportConnect');
     await attended(agent);
-    const drain = agent.drain ?? 0;
+    const drain = agent.drainThere;
     assert.equal(getPriority(drain), usual);
     const check = fixture.portal.hold('CheckPolicy');
     const bob = agent.connect('bob');

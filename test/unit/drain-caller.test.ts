@@ -114,8 +114,12 @@ describe('a call that a drain asks the portal for', () => {
 
   test('says nothing of the connection where the portal fails for one user, or for two between answers', async (t) => {
     const { portal, seen } = access(t, failure('INTERNAL', 'provokable'));
-    for (let i = 0; i < 9; i++) await portal.ask(REQUEST, WHATEVER, null);
-    assert.deepEqual(seen, { asked: 9, failed: 0 });
+    await portal.ask(REQUEST, WHATEVER, null);
+    for (let i = 0; i < 9; i++) {
+      // It may be this connection after all: he makes one of his own.
+      await assert.rejects(portal.ask(REQUEST, WHATEVER, null), Declined);
+    }
+    assert.deepEqual(seen, { asked: 10, failed: 0 });
     const ask = async (result: PortalResult, username: string, strikes: Strikes): Promise<number> => {
       const one = access(t, result, { strikes });
       await one.portal.ask({ ...REQUEST, username }, WHATEVER, null);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import Database from 'better-sqlite3';
 import { now } from '../../src/state/clock.ts';
 import { nextDue, pendingCount, postpone, setAsideEvent } from '../../src/state/outbox.ts';
 import { listEvents } from '../../src/state/outbox-list.ts';
@@ -8,6 +10,7 @@ import { removeSalvaged, salvage } from '../../src/state/salvage.ts';
 import { endSession } from '../../src/state/session-end.ts';
 import { listSessions } from '../../src/state/session-records.ts';
 import type { Transaction } from '../../src/state/transaction.ts';
+import { openState, scratch } from './fixture.ts';
 import { connectOf, endOf, find, idsIn, put, updateOf } from './session-events.ts';
 import { begin, END } from './session-rows.ts';
 import { setAsideState } from './set-aside-state.ts';
@@ -72,6 +75,39 @@ describe('undelivered events of a database that was set aside', () => {
     assert.partialDeepStrictEqual(await salvage(path, state), [{ events: 1_002 - some, lost: [] }]);
     assert.deepEqual(await state.read(idsIn), [...Object.keys(events), 'newer']);
   });
+
+  for (const [older, newer] of [
+    ['100', '200'],
+    ['200', '100'],
+  ])
+    test(`are all there after a try that was broken off into one that was set aside, too (${older}, then ${newer})`, async (t) => {
+      const note = 'x'.repeat(900);
+      const events = Array.from({ length: 601 }, (_, i) => [
+        `e${i}`,
+        connectOf(`1-${i}`, { metadata: { note } }),
+      ]);
+      const { path, aside, state } = await setAsideState(t, (tx) => put(tx, Object.fromEntries(events)));
+      const pages = (most: number) => state.step((tx) => tx.row(`PRAGMA max_page_count = ${most}`));
+      await pages(110);
+      await assert.rejects(salvage(path, state), /the disk is full/);
+      await pages(100_000);
+      const some = await state.read(pendingCount);
+      assert.ok(some > 0 && some < 601, `${some} are taken`);
+      const since = Array.from({ length: 50 }, (_, i) => [`d${i}`, endOf(`9-${i}`)]);
+      await state.step((tx) => put(tx, Object.fromEntries(since)));
+      const other = join(scratch(t), 'state.db');
+      copyFileSync(aside, `${other}.corrupt-${older}`);
+      const db = new Database(path);
+      db.pragma('wal_checkpoint(TRUNCATE)');
+      db.close();
+      copyFileSync(path, `${other}.corrupt-${newer}`);
+      const third = await openState(other);
+      assert.deepEqual(
+        (await salvage(other, third)).map(({ lost }) => lost),
+        [[], []],
+      );
+      assert.equal(await third.read(pendingCount), 651);
+    });
 
   test('are found in its write-ahead log, which was set aside with it', async (t) => {
     const { path, aside, state } = await setAsideState(t, (tx) => put(tx, { c1: connectOf('1-1') }), {
