@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { isAlive } from '../../src/state/process.ts';
+import { isAlive, statOf } from '../../src/state/process.ts';
 import { CONNECT, LAUNCHER } from './agent.ts';
 import { withPortal } from './fixture.ts';
 import { holding, leader, PATIENT, questions, until, Waiter } from './leader.ts';
@@ -122,6 +122,21 @@ describe('a launcher that cannot be told anything', () => {
       await until(() => waiter.answer !== null, 'the waiter is answered');
     });
   }
+
+  test('has its answer also where SIGTERM comes while its process tries to tell it', async () => {
+    await using agent = await fixture.install(...PATIENT);
+    const releaseOwn = fixture.portal.hold('CheckPolicy');
+    const { ended } = agent.start({ ...CONNECT, USERNAME: 'alice' }, DEAF);
+    await fixture.portal.arrived(1, 'CheckPolicy', 60_000);
+    const pid = leader(agent);
+    using _waiter = new Waiter(agent, 'waiter');
+    releaseOwn();
+    await until(() => !isAlive(pid) || statOf(pid).name === 'ocagent=0', 'it says its answer');
+    send(pid, 'SIGTERM');
+    const run = await ended;
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(agent.query('SELECT * FROM session').length, 1);
+  });
 
   test('and one that was killed is told nothing, nor is whoever takes its child', async (t) => {
     const number = { x64: 157, arm64: 167 }[process.arch as string];
