@@ -171,7 +171,23 @@ describe('a list in batches', () => {
       return part.map((n) => n * 10);
     });
     assert.deepEqual(parts, [[1, 2], [3, 4], [5]]);
-    assert.deepEqual(results, [10, 20, 30, 40, 50]);
-    assert.deepEqual(await inBatches(state, [], 2, () => [1]), []);
+    assert.deepEqual(results, { done: [10, 20, 30, 40, 50], unrecorded: null });
+    assert.deepEqual(await inBatches(state, [], 2, () => [1]), { done: [], unrecorded: null });
+  });
+
+  test('says why some of it is not on record, though a later part is', async (t) => {
+    const { state, other } = await place(t);
+    const seen: number[] = [];
+    const { unrecorded } = await inBatches(state, [1, 2, 3], 1, (tx, [n = 0]) => {
+      tx.write('UPDATE sequence SET value = value + 1');
+      seen.push(n);
+      if (n === 1) setImmediate(() => other.exec('BEGIN IMMEDIATE'));
+      if (n === 2 && !tx.writable) other.exec('ROLLBACK');
+      return [];
+    });
+    assert.deepEqual(seen, [1, 2, 3]);
+    assert.match(`${unrecorded}`, /locked/);
+    assert.equal(state.unrecorded, null);
+    assert.deepEqual(await state.step((tx) => tx.row('SELECT value FROM sequence')), { value: 2 });
   });
 });
