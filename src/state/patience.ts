@@ -48,7 +48,7 @@ export class Wait {
     this.#patience = patience;
   }
 
-  /** After a failed try: waits a moment, if they have lasted. False when the patience is at its end. */
+  /** After a failed try: waits a moment, which is longer once a few have failed. False when the patience is at its end. */
   async pause(): Promise<boolean> {
     this.#spend(0);
     this.#tries += 1;
